@@ -1,0 +1,67 @@
+"""The `cohortlab` command: one Typer application, assembled from the rooms' commands.
+
+A room registers a function or a Typer group under the entry point group ``cohortlab.commands``; a part whose extra is
+not installed says so when it is called. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
+"""
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import typer
+
+from cohortlab.errors import CohortlabError
+
+GROUP = "cohortlab.commands"
+
+
+def _missing(name: str, cause: ModuleNotFoundError) -> typer.Typer:
+    """A group that stands in for one whose libraries are not installed: it says which extra to install."""
+    group = typer.Typer(name=name, help=f"Not installed here: needs {cause.name}.")
+
+    @group.callback(invoke_without_command=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def say() -> None:
+        typer.echo(f"`cohortlab {name}` needs the Python package {cause.name}: install cohortlab[hub], [session] or [site].", err=True)
+        raise typer.Exit(1)
+
+    return group
+
+
+def _add(app: typer.Typer, entry: EntryPoint) -> None:
+    try:
+        part = entry.load()
+    except ModuleNotFoundError as cause:
+        if (cause.name or "").split(".")[0] in {"cohortlab", "cohortlab_hub"}:
+            raise
+        part = _missing(entry.name, cause)
+    if isinstance(part, typer.Typer):
+        app.add_typer(part, name=entry.name)
+    else:
+        app.command(name=entry.name)(part)
+
+
+def build() -> typer.Typer:
+    """The application with every installed command, in alphabetical order."""
+    app = typer.Typer(
+        name="cohortlab",
+        help="Cohortlab, a research workbench for cancer imaging. For research, not for diagnosis.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        _add(app, entry)
+    return app
+
+
+def main() -> None:
+    """Run the command; a known error becomes one or two lines on stderr and exit code 1."""
+    try:
+        build()()
+    except CohortlabError as error:
+        typer.echo(f"cohortlab: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"  {error.hint}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("cohortlab: interrupted", err=True)
+        sys.exit(130)

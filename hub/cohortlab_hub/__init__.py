@@ -1,0 +1,1 @@
+"""Cohortlab's control plane: who may do what, where it runs, what was done."""
