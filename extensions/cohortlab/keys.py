@@ -103,4 +103,6 @@ def verify_any(trusted: Iterable[PublicKey], key_id: str, signature: str, messag
         if key.id == key_id:
             key.verify(signature, message)
             return key
-    raise IntegrityError(f"Signed by key {key_id}, which is not trusted here.", hint="Add the gate's public key to the trusted keys, if you know it.")
+    raise IntegrityError(
+        f"Signed by key {key_id}, which is not trusted here.", hint="Add the gate's public key to the trusted keys, if you know it."
+    )

