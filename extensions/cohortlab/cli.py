@@ -5,7 +5,9 @@ not installed says so when it is called. Exit codes: 0 done, 1 refused or failed
 """
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated
 
 import typer
 
@@ -14,16 +16,15 @@ from cohortlab.errors import CohortlabError
 GROUP = "cohortlab.commands"
 
 
-def _missing(name: str, cause: ModuleNotFoundError) -> typer.Typer:
-    """A group that stands in for one whose libraries are not installed: it says which extra to install."""
-    group = typer.Typer(name=name, help=f"Not installed here: needs {cause.name}.")
+def _missing(name: str, cause: ModuleNotFoundError) -> Callable[[], None]:
+    """A command that stands in for one whose libraries are not installed: it says which extra to install."""
 
-    @group.callback(invoke_without_command=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
     def say() -> None:
         typer.echo(f"`cohortlab {name}` needs the Python package {cause.name}: install cohortlab[hub], [session] or [site].", err=True)
         raise typer.Exit(1)
 
-    return group
+    say.__doc__ = f"Not installed here: needs the Python package {cause.name}."
+    return say
 
 
 def _add(app: typer.Typer, entry: EntryPoint) -> None:
@@ -32,22 +33,31 @@ def _add(app: typer.Typer, entry: EntryPoint) -> None:
     except ModuleNotFoundError as cause:
         if (cause.name or "").split(".")[0] in {"cohortlab", "cohortlab_hub"}:
             raise
-        part = _missing(entry.name, cause)
+        anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+        app.command(name=entry.name, context_settings=anything)(_missing(entry.name, cause))
+        return
     if isinstance(part, typer.Typer):
         app.add_typer(part, name=entry.name)
     else:
         app.command(name=entry.name)(part)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("cohortlab"))
+        raise typer.Exit
+
+
 def build() -> typer.Typer:
     """The application with every installed command, in alphabetical order."""
-    app = typer.Typer(
-        name="cohortlab",
-        help="Cohortlab, a research workbench for cancer imaging. For research, not for diagnosis.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
+    app = typer.Typer(name="cohortlab", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def cohortlab(
+        show: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    ) -> None:
+        """Cohortlab, a research workbench for cancer imaging. For research, not for diagnosis."""
+
     for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)
     return app
