@@ -1,0 +1,254 @@
+"""What a store says about itself: the models of `dataset.json` and of the `cohortlab` attribute of each series group.
+
+All models are frozen and strict, and refuse fields they do not know. `SCHEMA_VERSION` counts up when a meaning changes;
+a reader refuses a version that it does not know instead of guessing.
+
+Axes are named as OME-Zarr 0.5 orders them: ``z, y, x`` in space (slice, row, column of the DICOM image), before them
+``t`` for time points or ``c`` for any other fourth axis (b-values, echoes, segments), whose meaning `Axis` gives.
+Lengths are in mm, positions in the DICOM patient system (PS3.3 C.7.6.2.1.1): L, P, S grow to the left, back and head.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from cohortlab.errors import InvalidInputError
+
+SCHEMA_VERSION: Final = 1
+
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.]+)?")
+_SERIES = re.compile(r"[a-z0-9]{1,16}-[0-9a-f]{12}(?:-[0-9a-z]{1,16})?")
+
+type Vector3 = tuple[float, float, float]
+type Row4 = tuple[float, float, float, float]
+type Affine = tuple[Row4, Row4, Row4, Row4]
+
+
+def _path_inside(path: str) -> str:
+    """A path of the store: relative, with ``/``, no empty, ``.`` or ``..`` step."""
+    if not path or "\\" in path or any(part in {"", ".", ".."} for part in path.split("/")):
+        raise ValueError("must be a relative path inside the store")
+    return path
+
+
+class Model(BaseModel):
+    """Base of the contracts."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", ser_json_inf_nan="constants", allow_inf_nan=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values: tuples become lists, enumerations their words."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], what: str) -> Self:
+        """Read plain JSON values. Raises `InvalidInputError` naming `what` and the first wrong field, never its value."""
+        try:
+            return cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(str(step) for step in first["loc"]) or "(all)"
+            raise InvalidInputError(f"{what} is not valid: {place}: {first['msg']}.") from None
+
+
+class AccessCondition(StrEnum):
+    """What a grant on the dataset lets a person do at most (EUCAIM access conditions)."""
+
+    DOWNLOAD = "DOWNLOAD"
+    IN_SITU_PROCESSING = "IN_SITU_PROCESSING"
+    REMOTE_PROCESSING = "REMOTE_PROCESSING"
+
+
+class Code(Model):
+    """A coded concept (PS3.3 8.8): value, coding scheme designator, meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Segment(Model):
+    """One label of a segmentation. `number` is the array's value; `codes` are keyed ``category``, ``type``, ``region``."""
+
+    number: Annotated[int, Field(ge=1)]
+    label: str
+    color: tuple[int, int, int] | None = None
+    codes: dict[str, Code] = {}
+    algorithm: str | None = None
+
+
+class Rescale(Model):
+    """Stored value to `units`: ``value * slope + intercept`` (PS3.3 C.7.6.16.2.9, C.11.1).
+
+    `applied`: the array already holds the result. Otherwise it holds the stored values. `per_slice` (slope, intercept)
+    stands for `slope` and `intercept` where they change from slice to slice, as in PET; never together with `applied`.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    applied: bool = False
+    per_slice: tuple[tuple[float, float], ...] | None = None
+
+
+class Axis(Model):
+    """The axis before z: its meaning, one value an index, their unit. E.g. ``b_value``, (50, 400, 800), ``s/mm2``."""
+
+    name: Literal["b_value", "echo_time", "time", "temporal_position", "segment", "channel", "acquisition"]
+    values: tuple[float, ...]
+    unit: str = ""
+
+
+class SliceGeometry(Model):
+    """Where one slice lies: ImagePositionPatient, ImageOrientationPatient (row, then column cosines), PixelSpacing (row, column gap)."""
+
+    position: Vector3
+    orientation: tuple[float, float, float, float, float, float]
+    spacing: tuple[float, float]
+
+
+class SeriesDigests(Model):
+    """`pixels`: SHA-256 of the level-0 array in C order, little endian. `source`: of the instances that it was made from."""
+
+    pixels: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    source: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SeriesAttributes(Model):
+    """``attributes["cohortlab"]`` of a series group: the truth on its geometry and meaning.
+
+    shape and dims are those of level 0; `levels` are the shapes of all levels. `affine` maps index (z, y, x, 1) of level 0
+    to patient (L, P, S, 1) in mm; it is None for projections and for series that are no regular volume, for which `slices`
+    tells each slice's own place instead. `positions` are the slices' places along the normal, in mm. `spacing` is
+    (z, y, x) or (y, x) in mm; z is None where there is no single value.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Annotated[str, Field(pattern=f"^{_SERIES.pattern}$")]
+    kind: Literal["image", "segmentation"]
+    modality: str
+    dims: tuple[Literal["t", "c", "z", "y", "x"], ...]
+    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    dtype: str
+    levels: tuple[tuple[int, ...], ...]
+    affine: Affine | None = None
+    positions: tuple[float, ...] = ()
+    spacing: tuple[float | None, ...] = ()
+    slices: tuple[SliceGeometry, ...] | None = None
+    regular: bool
+    irregular_reason: str | None = None
+    axis: Axis | None = None
+    units: str | None = None
+    rescale: Rescale | None = None
+    window: tuple[float, float] | None = None
+    photometric: str | None = None
+    body_part: str | None = None
+    description: str | None = None
+    laterality: str | None = None
+    view: str | None = None
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    sop_class_uid: str
+    frame_of_reference_uid: str | None = None
+    instances: Annotated[int, Field(ge=1)]
+    deidentification: dict[str, JsonValue]
+    digests: SeriesDigests
+    segments: tuple[Segment, ...] = ()
+    source_series: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.dims) != len(self.shape):
+            raise ValueError("dims and shape differ in length")
+        if not self.levels or self.levels[0] != self.shape:
+            raise ValueError("levels must begin with shape")
+        if self.regular == bool(self.irregular_reason):
+            raise ValueError("irregular_reason is given exactly when the series is not regular")
+        if (self.axis is not None) != (self.dims[0] in {"t", "c"}):
+            raise ValueError("axis is given exactly when there is a dimension before z, y, x")
+        if self.axis is not None and len(self.axis.values) != self.shape[0]:
+            raise ValueError("axis has as many values as the first dimension is long")
+        return self
+
+
+class StoreObject(Model):
+    """One file of the store: path from its root, bytes, SHA-256."""
+
+    path: Annotated[str, AfterValidator(_path_inside)]
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ManifestSeries(Model):
+    """One series of the dataset as its list shows it; the rest is in the series' own attributes."""
+
+    id: Annotated[str, Field(pattern=f"^{_SERIES.pattern}$")]
+    kind: Literal["image", "segmentation"]
+    modality: str
+    description: str | None = None
+    source_series: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The series' group, from the store's root."""
+        return f"{'images' if self.kind == 'image' else 'segmentations'}/{self.id}.zarr"
+
+
+class ManifestFields(Model):
+    """What the gate says about a dataset version, after EUCAIM DCAT-AP v2; `dcat` takes further properties by their names."""
+
+    title: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    publisher: str = ""
+    licence: str = ""
+    source: str = ""
+    keywords: tuple[str, ...] = ()
+    access_condition: AccessCondition = AccessCondition.IN_SITU_PROCESSING
+    duo: tuple[Annotated[str, Field(pattern=r"^DUO:[0-9]{7}$")], ...] = ()
+    dcat: dict[str, JsonValue] = {}
+    deidentification: dict[str, JsonValue]
+    gate: str
+    verdict: Literal["accepted"]
+    synthetic: bool = False
+
+
+class Signature(Model):
+    """Ed25519 over the canonical JSON of the manifest without this field; `value` is base64url."""
+
+    algorithm: Literal["Ed25519"] = "Ed25519"
+    key_id: str
+    value: str
+
+
+class Manifest(ManifestFields):
+    """`dataset.json`: one dataset version, its objects and their digests, signed by the gate."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Annotated[str, Field(pattern=f"^{_ID.pattern}$")]
+    version: Annotated[str, Field(pattern=f"^{_VERSION.pattern}$")]
+    created: str
+    series: tuple[ManifestSeries, ...]
+    objects: tuple[StoreObject, ...]
+    tree_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    signature: Signature
+
+
+def check_dataset_id(text: str) -> str:
+    """`text` when it is a dataset id (a DNS label: lower case, digits, inner hyphens), else `InvalidInputError`."""
+    if not _ID.fullmatch(text):
+        raise InvalidInputError(
+            "Not a dataset id.", hint="Use up to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit."
+        )
+    return text
+
+
+def check_version(text: str) -> str:
+    """`text` when it is a version such as ``1.0.0``, else `InvalidInputError`."""
+    if not _VERSION.fullmatch(text):
+        raise InvalidInputError("Not a dataset version.", hint="Write three numbers, such as 1.0.0.")
+    return text
