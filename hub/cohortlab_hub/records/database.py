@@ -1,0 +1,53 @@
+"""Engine and sessions.
+
+SQLite runs in WAL mode with foreign keys on. Its transactions begin IMMEDIATE, since one that reads first and writes
+later fails at once when another has written in between; requests that only read begin DEFERRED and wait for nobody.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.orm import Session, sessionmaker
+
+_READ_ONLY = "cohortlab_read_only"
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+def engine(url: str) -> Engine:
+    """The engine for a database URL, e.g. ``sqlite:////state/hub/records.sqlite`` or ``postgresql+psycopg://…``."""
+    made = create_engine(url, pool_pre_ping=True)
+    if made.dialect.name == "sqlite":
+        event.listen(made, "connect", _on_connect)
+        event.listen(made, "begin", _on_begin)
+    return made
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, below
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=15000", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_begin(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
+
+
+def sessions(request: Request) -> sessionmaker[Session]:
+    """FastAPI dependency: the session factory. Use it as ``with factory.begin() as database:``, never across a wait."""
+    factory: sessionmaker[Session] = request.app.state.sessions
+    return factory
+
+
+def session(request: Request) -> Iterator[Session]:
+    """FastAPI dependency: one transaction for the request, read-only for GET."""
+    with sessions(request).begin() as database:
+        if request.method in _SAFE_METHODS:
+            database.connection(execution_options={_READ_ONLY: True})
+        yield database
+
+
+# scope="function": committed before the response is sent, so a client that reads what it wrote finds it.
+Database = Annotated[Session, Depends(session, scope="function")]

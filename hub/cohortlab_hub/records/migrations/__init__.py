@@ -1,0 +1,1 @@
+"""Alembic scripts of the records, one chain of revisions for all rooms."""
