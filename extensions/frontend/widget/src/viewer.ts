@@ -1,0 +1,2 @@
+// The viewer's widget.
+export default { render({ el }: { el: HTMLElement }): void { el.textContent = "viewer"; } };
