@@ -1,0 +1,94 @@
+"""The chain: each event's SHA-256 covers its own columns and the digest of the one before it.
+
+A changed, removed or inserted event breaks the chain at that place, which `verify` finds. That somebody cut events off
+the end is seen only against a digest that was noted elsewhere: `verify` returns the last one for that purpose.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from cohortlab.errors import IntegrityError
+from cohortlab.keys import canonical_json
+from cohortlab_hub.audit.tables import AuditEvent
+
+_START = "0" * 64
+_LOCK = 0x61756469  # PostgreSQL: events are numbered one after another
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """An event as it is read."""
+
+    number: int
+    at: str
+    actor: str
+    action: str
+    target: str
+    details: dict[str, Any]
+    digest: str
+
+
+def _digest(event: AuditEvent) -> str:
+    columns = [event.number, event.at, event.actor, event.action, event.target, event.details, event.previous]
+    return hashlib.sha256(canonical_json(columns)).hexdigest()
+
+
+def record(session: Session, actor: str, action: str, target: str, details: Mapping[str, Any] | None = None) -> None:
+    """Append an event in the caller's transaction: what happened and its event are stored together or not at all.
+
+    `actor` and `target` are names, `action` is a word like ``grant.add``. No secret and no value of a patient in `details`.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    session.flush()
+    last = session.scalars(select(AuditEvent).order_by(AuditEvent.number.desc()).limit(1)).first()
+    event = AuditEvent(
+        number=last.number + 1 if last else 1,
+        at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        actor=actor,
+        action=action,
+        target=target,
+        details=canonical_json(dict(details or {})).decode(),
+        previous=last.digest if last else _START,
+    )
+    event.digest = _digest(event)
+    session.add(event)
+    session.flush()
+
+
+def events(session: Session, after: int = 0, limit: int = 100, *, newest: bool = False) -> list[AuditRecord]:
+    """Up to `limit` events with a number above `after`, oldest first; with `newest` the last ones, newest first."""
+    order = AuditEvent.number.desc() if newest else AuditEvent.number
+    rows = session.scalars(select(AuditEvent).where(AuditEvent.number > after).order_by(order).limit(limit))
+    return [AuditRecord(e.number, e.at, e.actor, e.action, e.target, json.loads(e.details), e.digest) for e in rows]
+
+
+def as_json(event: AuditRecord) -> dict[str, Any]:
+    """The event for machines."""
+    return asdict(event)
+
+
+def _chain(session: Session) -> Iterator[AuditEvent]:
+    yield from session.scalars(select(AuditEvent).order_by(AuditEvent.number).execution_options(yield_per=1000))
+
+
+def verify(session: Session) -> tuple[int, str]:
+    """(number of events, digest of the last). Raises `IntegrityError` naming the first event that does not fit the chain."""
+    previous, number = _START, 0
+    for event in _chain(session):
+        number += 1
+        if event.number != number:
+            raise IntegrityError(f"The audit chain is broken: event {number} is missing.", hint="Compare with a backup of the records.")
+        if event.previous != previous or event.digest != _digest(event):
+            raise IntegrityError(
+                f"The audit chain is broken at event {number}: it was changed.", hint="Compare with a backup of the records."
+            )
+        previous = event.digest
+    return number, previous
