@@ -1,0 +1,161 @@
+"""Grants -> decisions -> leases: pure functions, no clock, no database.
+
+A grant allows a person or a group one dataset up to an access condition, for a purpose, until a time. The conditions are
+ordered: DOWNLOAD includes IN_SITU_PROCESSING (see pixels in a session), which includes REMOTE_PROCESSING (only jobs run on
+the data). The dataset's own condition is the ceiling: no grant goes beyond it. A purpose is a code of the Data Use Ontology
+(DUO); a grant that is bound to one allows only that. A decision always has a reason; that of a refusal
+says what the person can do. It rests on the grant that lasts longest, and a lease ends at the earliest of all that it
+rests on.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from cohortlab.store.contracts import AccessCondition
+
+_RANK = {AccessCondition.REMOTE_PROCESSING: 1, AccessCondition.IN_SITU_PROCESSING: 2, AccessCondition.DOWNLOAD: 3}
+_ALLOWS = {
+    AccessCondition.REMOTE_PROCESSING: "running jobs on it (REMOTE_PROCESSING)",
+    AccessCondition.IN_SITU_PROCESSING: "opening it in a session (IN_SITU_PROCESSING)",
+    AccessCondition.DOWNLOAD: "downloading it (DOWNLOAD)",
+}
+_ASK = "Ask a data steward for access."
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks: account name and groups."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a dataset itself demands: its access condition at most."""
+
+    dataset: str
+    condition: AccessCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a steward allows. `until` is the first moment that is no longer allowed; None is without end."""
+
+    id: str
+    subject_kind: Literal["person", "group"]
+    subject: str
+    dataset: str
+    condition: AccessCondition
+    purpose: str | None = None
+    until: datetime | None = None
+    revoked_at: datetime | None = None
+    revoked_reason: str | None = None
+
+    def concerns(self, person: Person) -> bool:
+        """Whether it was given to `person` or to a group of theirs."""
+        return self.subject == person.name if self.subject_kind == "person" else self.subject in person.groups
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Yes or no, why, and until when a yes holds. `grant` is the id of the grant that it rests on."""
+
+    allowed: bool
+    reason: str
+    until: datetime | None = None
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A decision in use: `person` may use `dataset` up to `condition` until `until`."""
+
+    person: str
+    dataset: str
+    condition: AccessCondition
+    until: datetime | None
+    grant: str
+
+
+def decide(
+    grants: Iterable[Grant], person: Person, dataset: Terms, *, purpose: str | None, condition: AccessCondition, now: datetime
+) -> Decision:
+    """Whether `person` may use `dataset` up to `condition` for `purpose` (a DUO code, None: not stated) at `now` (aware)."""
+    name = dataset.dataset
+    if _RANK[condition] > _RANK[dataset.condition]:
+        return Decision(False, f"{name} does not allow {_ALLOWS[condition]} to anybody, only {_ALLOWS[dataset.condition]}.")
+    # Each step keeps the grants that pass it; where none is left, the step's own sentence says why.
+    steps: tuple[tuple[Callable[[Grant], bool], Callable[[list[Grant]], str]], ...] = (
+        (lambda grant: grant.dataset == name and grant.concerns(person), lambda _: f"You have no grant for {name}. {_ASK}"),
+        (lambda grant: grant.revoked_at is None or grant.revoked_at > now, _revoked),
+        (lambda grant: grant.until is None or grant.until > now, _ended),
+        (lambda grant: _RANK[grant.condition] >= _RANK[condition], lambda left: _too_little(left, condition)),
+        (lambda grant: grant.purpose is None or grant.purpose == purpose, lambda left: _wrong_purpose(left, purpose)),
+    )
+    left = list(grants)
+    for passes, refusal in steps:
+        passed = [grant for grant in left if passes(grant)]
+        if not passed:
+            return Decision(False, refusal(left))
+        left = passed
+
+    ends = {grant.id: _earliest([grant.until, grant.revoked_at]) for grant in left}
+    longest = max(left, key=lambda grant: (ends[grant.id] is None, ends[grant.id] or now, grant.id))
+    end = ends[longest.id]
+    until = f" until {_day(end)}" if end else ""
+    return Decision(True, f"Granted: {_ALLOWS[condition]}{until}.", until=end, grant=longest.id)
+
+
+def leases(
+    grants: Sequence[Grant],
+    person: Person,
+    datasets: Iterable[Terms],
+    *,
+    purpose: str | None,
+    condition: AccessCondition,
+    now: datetime,
+    ends: Iterable[datetime | None] = (),
+) -> list[Lease]:
+    """The leases of `person` at `now`, by dataset id. `ends` are further ends that they rest on, such as a sign-in's."""
+    limits = list(ends)
+    if any(end is not None and end <= now for end in limits):
+        return []
+    made = []
+    for terms in sorted(datasets, key=lambda terms: terms.dataset):
+        decision = decide(grants, person, terms, purpose=purpose, condition=condition, now=now)
+        if decision.allowed and decision.grant is not None:
+            made.append(Lease(person.name, terms.dataset, condition, _earliest([decision.until, *limits]), decision.grant))
+    return made
+
+
+def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _revoked(grants: list[Grant]) -> str:
+    moment, last = max(((grant.revoked_at, grant) for grant in grants if grant.revoked_at), key=lambda pair: pair[0])
+    why = f": {last.revoked_reason.rstrip('.')}" if last.revoked_reason else ""
+    return f"Your grant for {last.dataset} was revoked on {_day(moment)}{why}. {_ASK}"
+
+
+def _ended(grants: list[Grant]) -> str:
+    moment = max(grant.until for grant in grants if grant.until)
+    return f"Your grant for {grants[0].dataset} ended on {_day(moment)}. Ask a data steward to renew it."
+
+
+def _too_little(grants: list[Grant], condition: AccessCondition) -> str:
+    best = max(grants, key=lambda grant: _RANK[grant.condition])
+    return f"Your grant for {best.dataset} allows {_ALLOWS[best.condition]}, not {_ALLOWS[condition]}. {_ASK}"
+
+
+def _wrong_purpose(grants: list[Grant], purpose: str | None) -> str:
+    bound = " or ".join(sorted({grant.purpose for grant in grants if grant.purpose}))
+    said = f"the project's purpose is {purpose}" if purpose else "no purpose was stated"
+    return f"Your grant for {grants[0].dataset} is for {bound} only, {said}. Use a project with that purpose, or ask a data steward."
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,63 @@
+"""The hub's service: one FastAPI application, assembled from the rooms' routes, behind JupyterHub's proxy.
+
+JupyterHub starts it as the managed service ``cohortlab`` and routes ``/services/cohortlab/`` to it, unchanged.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.orm import sessionmaker
+
+from cohortlab_hub import problems, records
+from cohortlab_hub.access.routes import router as access_router
+from cohortlab_hub.catalogue import Catalogue
+from cohortlab_hub.catalogue.routes import router as catalogue_router
+from cohortlab_hub.identity import HubIdentity
+from cohortlab_hub.settings import Settings
+
+SERVICE = "cohortlab"
+
+
+def create_app(settings: Settings, prefix: str | None = None, hub_api: str | None = None) -> FastAPI:
+    """The application. `prefix` and `hub_api` default to what JupyterHub tells a managed service in its environment.
+
+    The records are migrated first. State for the rooms' dependencies: ``settings``, ``sessions`` (session factory),
+    ``identity`` and ``catalogue``.
+    """
+    prefix = (prefix if prefix is not None else os.environ.get("JUPYTERHUB_SERVICE_PREFIX", f"/services/{SERVICE}/")).rstrip("/")
+    records.migrate(settings.database_url)
+    engine = records.engine(settings.database_url)
+    identity = HubIdentity(hub_api or os.environ.get("JUPYTERHUB_API_URL", "http://127.0.0.1:8081/hub/api"), SERVICE)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await identity.close()
+        engine.dispose()
+
+    app = FastAPI(
+        title="Cohortlab",
+        description="Access, catalogue and federated jobs. Every route needs JupyterHub's token in the Authorization header.",
+        docs_url=None,  # their pages load code from other hosts
+        redoc_url=None,
+        openapi_url=f"{prefix}/openapi.json",
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.sessions = sessionmaker(engine, expire_on_commit=False)
+    app.state.identity = identity
+    app.state.catalogue = Catalogue(settings)
+    problems.install(app)
+
+    @app.get(f"{prefix}/health", tags=["service"])
+    def health() -> dict[str, str]:
+        """Whether the service runs. Open to all: it says nothing else."""
+        return {"status": "ok"}
+
+    api = APIRouter(prefix=f"{prefix}/api/v1")
+    for router in (access_router, catalogue_router):
+        api.include_router(router)
+    app.include_router(api)
+    return app
