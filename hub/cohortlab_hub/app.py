@@ -15,6 +15,8 @@ from cohortlab_hub.access.routes import router as access_router
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
+from cohortlab_hub.jobs.room import running
+from cohortlab_hub.jobs.routes import router as jobs_router
 from cohortlab_hub.settings import Settings
 
 SERVICE = "cohortlab"
@@ -32,8 +34,9 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
     identity = HubIdentity(hub_api or os.environ.get("JUPYTERHUB_API_URL", "http://127.0.0.1:8081/hub/api"), SERVICE)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(app):
+            yield
         await identity.close()
         engine.dispose()
 
@@ -57,7 +60,7 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
         return {"status": "ok"}
 
     api = APIRouter(prefix=f"{prefix}/api/v1")
-    for router in (access_router, catalogue_router):
+    for router in (access_router, catalogue_router, jobs_router):
         api.include_router(router)
     app.include_router(api)
     return app

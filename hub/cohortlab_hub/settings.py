@@ -137,11 +137,14 @@ class Project(Part):
 
 
 class Federation(Part):
-    """Federated jobs: the key that signs tickets, the sites and the projects."""
+    """Federated jobs: the key that signs tickets, the sites, the projects, and the jobs' limits."""
 
     key: File
     sites: dict[Identifier, Site] = {}
     projects: dict[Identifier, Project] = {}
+    minimum_sites: int = Field(default=2, ge=1, description="A result needs releases of at least this many sites.")
+    ticket_seconds: int = Field(default=3600, ge=10, description="How long a ticket is valid.")
+    silence_seconds: int = Field(default=60, ge=5, description="A site that does not speak for so long is lost.")
 
 
 class Sessions(Part):

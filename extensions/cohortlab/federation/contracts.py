@@ -150,7 +150,8 @@ class JobSpec(Model):
     parameters: Parameters = Field(default_factory=dict)
     sites: tuple[SiteName, ...] = Field(default=(), max_length=MAX_SITES)
     project: ProjectName
-    purpose: Annotated[str, StringConstraints(max_length=64)] = ""
+    purpose: Annotated[str, StringConstraints(pattern=r"^(DUO:[0-9]{7})?$")] = ""
+    """DUO code; empty means the project's own."""
     idempotency_key: Annotated[str, StringConstraints(max_length=64)] = ""
 
 
@@ -185,11 +186,18 @@ class WorkItem(Model):
     parameters: Parameters = Field(default_factory=dict)
 
 
+class TicketName(Model):
+    """A ticket by name only."""
+
+    ticket: TicketId
+    job: JobId
+
+
 class Work(Model):
-    """The hub's answer to a site that asks for work: new tickets, and the ids of tickets to stop."""
+    """The hub's answer to a site that asks for work: new tickets, and the tickets to stop."""
 
     items: tuple[WorkItem, ...] = Field(default=(), max_length=64)
-    cancel: tuple[TicketId, ...] = Field(default=(), max_length=1024)
+    cancel: tuple[TicketName, ...] = Field(default=(), max_length=1024)
 
 
 class SiteReport(Model):
@@ -306,13 +314,36 @@ class FederatedSite(Model):
 
 
 class FederatedDataset(Model):
-    """A dataset that jobs can run on, and where. `allowed` is the access decision for the asker, `reason` its words."""
+    """A dataset that the asker may run jobs on, and where it is."""
 
     id: DatasetId
     title: str
+    description: str = ""
     sites: tuple[FederatedSite, ...]
-    allowed: bool
-    reason: str = ""
+
+
+class FederatedProject(Model):
+    """A project that the asker may submit for; `purpose` is its DUO code, or empty."""
+
+    id: ProjectName
+    title: str
+    purpose: str = ""
+
+
+class FederatedTask(Model):
+    """A task; `parameters` is the JSON schema of its parameters."""
+
+    name: TaskName
+    title: str
+    parameters: dict[str, JsonValue]
+
+
+class Federation(Model):
+    """All that the asker may choose from for a job."""
+
+    datasets: tuple[FederatedDataset, ...]
+    projects: tuple[FederatedProject, ...]
+    tasks: tuple[FederatedTask, ...]
 
 
 class MergedCell(Model):

@@ -41,7 +41,7 @@ def sign_ticket(ticket: Ticket, key: PrivateKey) -> str:
 
 
 def verify_ticket(
-    token: str, parameters: dict[str, Any], trusted: Sequence[PublicKey], site: str, now: float, used: Container[str] = ()
+    token: str, parameters: dict[str, Any], trusted: Sequence[PublicKey], *, site: str, now: float, used: Container[str] = ()
 ) -> Ticket:
     """The claims of `token` when it is good for `site` at `now` (seconds since 1970) with these `parameters`.
 

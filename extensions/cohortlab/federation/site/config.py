@@ -6,7 +6,7 @@ are relative to the file that holds them.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -95,10 +95,7 @@ class PolicyFile(Model):
         return None
 
 
-M = TypeVar("M", bound=Model)
-
-
-def _read(path: Path, model: type[M]) -> M:
+def _read[M: Model](path: Path, model: type[M]) -> M:
     try:
         value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

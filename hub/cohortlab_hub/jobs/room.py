@@ -1,0 +1,124 @@
+"""The jobs room of a running hub: who is connected, who waits, and the watch over deadlines."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+
+import structlog
+from fastapi import FastAPI, Request
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
+
+from cohortlab.errors import RefusedError
+from cohortlab_hub.identity import Caller
+from cohortlab_hub.jobs.bell import Bell
+from cohortlab_hub.jobs.service import Jobs
+from cohortlab_hub.settings import Settings
+
+_DEADLINES = "deadlines"
+_RETRY = 5.0
+_LONGEST = 3600.0
+_log = structlog.get_logger(__name__)
+
+
+class Room:
+    """What the routes share: the jobs, the bell, and when each site was last heard."""
+
+    def __init__(self, jobs: Jobs, sessions: sessionmaker[Session]) -> None:
+        self.jobs = jobs
+        self.sessions = sessions
+        self.bell = Bell()
+        self.started = datetime.now(UTC)
+        self._seen: dict[str, datetime] = {}
+        self._connected: Counter[str] = Counter()
+
+    @contextmanager
+    def present(self, site: str) -> Iterator[None]:
+        """The site is connected for as long as this lasts."""
+        self._connected[site] += 1
+        try:
+            yield
+        finally:
+            self._connected[site] -= 1
+            self.hear(site)
+
+    def hear(self, site: str) -> None:
+        """The site said something."""
+        self._seen[site] = datetime.now(UTC)
+
+    def connected(self, site: str) -> bool:
+        """Whether the site listens now, or was heard within the time for which it may be silent."""
+        seen = self._seen.get(site)
+        return self._connected[site] > 0 or (seen is not None and datetime.now(UTC) - seen < self.jobs.limits.silence)
+
+    def seen(self) -> dict[str, datetime]:
+        """When each site was last heard; a connected one is heard now."""
+        now = datetime.now(UTC)
+        return self._seen | {site: now for site, count in self._connected.items() if count > 0}
+
+    def ring(self, *jobs: str) -> None:
+        """Tell all who wait for these jobs, and the watch."""
+        self.bell.ring(_DEADLINES, *(f"job:{job}" for job in jobs))
+
+    def call(self, *sites: str) -> None:
+        """Tell these sites that there is work."""
+        self.bell.ring(_DEADLINES, *(f"site:{site}" for site in sites))
+
+    def _sweep(self, seen: dict[str, datetime]) -> tuple[set[str], datetime | None]:
+        with self.sessions.begin() as database:
+            return self.jobs.sweep(database, seen, self.started)
+
+    async def watch(self) -> None:
+        """End what is overdue, when it is: sleep until the next deadline or until something changes. Runs until cancelled."""
+        with self.bell.listen(_DEADLINES) as heard:
+            while True:
+                heard.clear()
+                wait = _LONGEST
+                try:
+                    moved, following = await run_in_threadpool(self._sweep, self.seen())
+                except SQLAlchemyError as error:
+                    _log.warning("jobs.sweep", error=type(error).__name__)
+                    wait = _RETRY
+                else:
+                    self.bell.ring(*(f"job:{job}" for job in moved))
+                    if following is not None:
+                        wait = min((following - datetime.now(UTC)).total_seconds(), _LONGEST)
+                try:
+                    async with asyncio.timeout(max(wait, 0.05)):
+                        await heard.wait()
+                except TimeoutError:
+                    continue
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[None]:
+    """Open the room for the life of the application, as ``app.state.jobs``; None where there is no federation."""
+    settings: Settings = app.state.settings
+    app.state.jobs = None
+    if settings.federation is None:
+        yield
+        return
+    room = app.state.jobs = Room(Jobs.of(settings), app.state.sessions)
+    watch = asyncio.create_task(room.watch(), name="jobs-watch")
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+def room_of(request: Request) -> Room:
+    """FastAPI dependency: the room. Raises `UnavailableError` where there is no federation."""
+    room: Room | None = request.app.state.jobs
+    return room if room is not None else Room(Jobs.of(request.app.state.settings), request.app.state.sessions)
+
+
+def site_of(caller: Caller, request: Request) -> str:
+    """FastAPI dependency: the name of the site that asks. Raises `RefusedError` for anybody else."""
+    settings: Settings = request.app.state.settings
+    if caller.kind != "service" or caller.name not in settings.sites:
+        raise RefusedError("Only a site of this workbench's federation may ask this.")
+    return caller.name
