@@ -1,0 +1,129 @@
+"""All of the JupyterHub configuration: `configure(c, settings)`, called from the hub's config file. There is no other."""
+
+import os
+import secrets
+import shutil
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cohortlab.errors import InvalidInputError, NotFoundError
+from cohortlab_hub.sessions.separation import separation
+from cohortlab_hub.settings import DemoLogin, Settings
+
+SERVICE = "cohortlab"
+PASSWORD_VARIABLE = "COHORTLAB_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
+WORKBENCH_VARIABLE = "COHORTLAB_WORKBENCH"
+PORTS_VARIABLE = "COHORTLAB_PORTS"
+_ACCESS = f"access:services!service={SERVICE}"
+_PORTS = 4  # public, proxy API, hub, service
+
+
+def configure(c: Any, settings: Settings, environment: dict[str, str] | None = None) -> None:
+    """Fill in JupyterHub's config object `c`.
+
+    Of the environment it takes what is no setting: the ports that `cohortlab up` found free (``COHORTLAB_PORTS``:
+    public, proxy API, hub, service), the demo's password, and the path of workbench.yaml for the service. Raises
+    `InvalidInputError` when the demo's login would be reachable from other machines and `NotFoundError` without a proxy.
+    """
+    env = os.environ if environment is None else environment
+    ports = [int(port) for port in env.get(PORTS_VARIABLE, f"{settings.listen.port},8001,8081,8082").split(",")]
+    if len(ports) != _PORTS:
+        raise InvalidInputError(f"{PORTS_VARIABLE} needs {_PORTS} ports.")
+    public, proxy_api, hub, service = ports
+    address = f"http://{_host(settings)}:{public}/"
+    state = settings.state / "hub"
+
+    c.JupyterHub.bind_url = address
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub}"
+    c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
+    c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
+    c.JupyterHub.load_groups = _groups(settings)
+    c.JupyterHub.template_paths = [str(files("cohortlab_hub") / "templates")]
+    c.JupyterHub.template_vars = {
+        "workbench_title": settings.title,
+        "demo_login": settings.login.kind == "demo",
+        "not_separated": lambda _user: separation().reason,
+    }
+    c.JupyterHub.default_url = "/hub/spawn"
+    c.JupyterHub.shutdown_on_logout = False
+    c.JupyterHub.cleanup_servers = True  # a local session ends with its hub
+    c.JupyterHub.services = [
+        {
+            "name": SERVICE,
+            "url": f"http://127.0.0.1:{service}",
+            "command": [sys.executable, "-m", "cohortlab_hub.serve"],
+            "environment": {WORKBENCH_VARIABLE: env.get(WORKBENCH_VARIABLE, ""), "PYTHONPATH": env.get("PYTHONPATH", "")},
+            "display": False,
+        },
+        *({"name": name, "api_token": site.token.read_text().strip()} for name, site in sorted(settings.sites.items())),
+    ]
+    c.JupyterHub.load_roles = [
+        {"name": "server", "scopes": ["users:activity!user", "access:servers!server", _ACCESS]},
+        {"name": "user", "scopes": ["self", _ACCESS]},
+        *([{"name": "cohortlab-sites", "scopes": [_ACCESS], "services": sorted(settings.sites)}] if settings.sites else []),
+    ]
+
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{proxy_api}"
+    c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(32)
+    c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
+    c.ConfigurableHTTPProxy.command = [*_ended_with_parent(), proxy_command()]
+
+    _login(c, settings, env)
+    _sessions(c, settings, f"{address}services/{SERVICE}/")
+
+
+def _host(settings: Settings) -> str:
+    host = settings.listen.host
+    return f"[{host}]" if ":" in host else host
+
+
+def _groups(settings: Settings) -> dict[str, dict[str, list[str]]]:
+    groups: dict[str, list[str]] = {}
+    for name, account in settings.login.accounts.items():
+        for group in account.groups:
+            groups.setdefault(group, []).append(name)
+    return {group: {"users": users} for group, users in sorted(groups.items())}
+
+
+def proxy_command() -> str:
+    """Path of configurable-http-proxy, from this Python's environment or PATH. Raises `NotFoundError`."""
+    beside = Path(sys.prefix) / "bin" / "configurable-http-proxy"
+    found = str(beside) if beside.exists() else shutil.which("configurable-http-proxy")
+    if found is None:
+        raise NotFoundError(
+            "configurable-http-proxy is not here.", hint="`make setup` installs it, or `npm install -g configurable-http-proxy`."
+        )
+    return found
+
+
+def _ended_with_parent() -> list[str]:
+    return [sys.executable, "-m", "cohortlab_hub.child"] if sys.platform == "linux" else []
+
+
+def _login(c: Any, settings: Settings, env: Any) -> None:
+    login: DemoLogin = settings.login
+    if not settings.listen.loopback:  # workbench.yaml says so already; this is the place that must never let it pass
+        raise InvalidInputError(
+            "The demo login shares one password and never listens beyond this machine.", hint="Set listen.host to 127.0.0.1."
+        )
+    c.JupyterHub.authenticator_class = "shared-password"
+    c.SharedPasswordAuthenticator.user_password = env.get(PASSWORD_VARIABLE) or secrets.token_urlsafe(16)
+    c.Authenticator.allowed_users = set(login.accounts)
+    c.Authenticator.any_allow_config = True
+    c.Authenticator.delete_invalid_users = True
+
+
+def _sessions(c: Any, settings: Settings, service_url: str) -> None:
+    c.JupyterHub.spawner_class = "cohortlab_hub.sessions.local.LocalSpawner"
+    c.LocalSpawner.settings = settings
+    c.LocalSpawner.service_url = service_url
+    c.LocalSpawner.default_url = "/lab"
+    c.LocalSpawner.notebook_dir = ""
+    c.LocalSpawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH"]
+    c.LocalSpawner.poll_interval = 20  # a revocation ends a session within a minute
+    c.LocalSpawner.start_timeout = 60
+    c.LocalSpawner.http_timeout = 60
+    c.LocalSpawner.interrupt_timeout = 5
+    c.LocalSpawner.term_timeout = 5

@@ -1,0 +1,18 @@
+"""JupyterHub's config file: only the call of `cohortlab_hub.configure` with the workbench named in COHORTLAB_WORKBENCH."""
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cohortlab_hub import configure
+from cohortlab_hub.configure import PASSWORD_VARIABLE, WORKBENCH_VARIABLE
+from cohortlab_hub.sessions.isolate import die_with_parent
+from cohortlab_hub.settings_file import load
+
+if TYPE_CHECKING:
+    c: Any
+
+die_with_parent(signal.SIGTERM)
+configure(c, load(Path(os.environ[WORKBENCH_VARIABLE])))  # noqa: F821 - traitlets puts c here
+os.environ.pop(PASSWORD_VARIABLE, None)  # the hub's own subprocesses need not know it

@@ -1,0 +1,184 @@
+"""`LocalSpawner`: sessions as processes on this machine, with the same leases as sessions in a cluster.
+
+At a start it computes the person's leases, mounts the stores that verify, and starts JupyterLab through
+`cohortlab_hub.sessions.isolate`. Where the machine cannot separate processes, ``datasets/`` holds links to the stores
+instead, and the log and the start page say so. While a session runs, its leases are computed again at every poll: when
+one ends, or was revoked, the session that mounts it is stopped.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+from sqlalchemy.orm import Session, sessionmaker
+from traitlets import Dict, Instance, Unicode
+
+from cohortlab.store.contracts import AccessCondition
+from cohortlab_hub import audit, records
+from cohortlab_hub.access import Lease, Person, grants_of, leases
+from cohortlab_hub.catalogue import Catalogue
+from cohortlab_hub.sessions import mounts, separation
+from cohortlab_hub.sessions.isolate import die_with_parent
+from cohortlab_hub.sessions.slugs import slug
+from cohortlab_hub.settings import Settings
+
+_CONDITION = AccessCondition.IN_SITU_PROCESSING
+
+
+class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterhub has no types
+    """Starts a session for its user. `settings`, `service_url` and what depends on them are set by `configure`."""
+
+    settings = Instance(Settings, config=True, help="The workbench's settings.")
+    service_url = Unicode(config=True, help="Public base URL of the hub's service, for sessions.")
+    mounted = Dict(help="Dataset id -> folder of its store, in the running session.")
+
+    _shared: tuple[sessionmaker[Session], Catalogue] | None = None
+
+    @property
+    def _records(self) -> sessionmaker[Session]:
+        return self._of_hub()[0]
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        return self._of_hub()[1]
+
+    def _of_hub(self) -> tuple[sessionmaker[Session], Catalogue]:
+        if LocalSpawner._shared is None:
+            engine = records.engine(self.settings.database_url)
+            LocalSpawner._shared = sessionmaker(engine, expire_on_commit=False), Catalogue(self.settings)
+        return LocalSpawner._shared
+
+    @property
+    def _person(self) -> Person:
+        return Person(self.user.name, frozenset(group.name for group in self.user.groups))
+
+    @property
+    def home(self) -> Path:
+        """The person's home."""
+        return self.settings.state / "homes" / slug(self.user.name)
+
+    def _leases(self, person: Person) -> list[Lease]:
+        served = self._catalogue.served()
+        with self._records.begin() as database:
+            grants = grants_of(database, person)
+        return leases(grants, person, [entry.terms for entry in served], purpose=None, condition=_CONDITION, now=datetime.now(UTC))
+
+    def _open(self, person: Person) -> dict[str, Path]:
+        """The mount table now, recorded as an audit event, with the grants that it rests on."""
+        held = self._leases(person)
+        stores = {entry.id: entry.store for entry in self._catalogue.served() if entry.store is not None}
+        table = mounts.mount_table(held, stores)
+        with self._records.begin() as database:
+            grants = {lease.dataset: lease.grant for lease in held if lease.dataset in table}
+            audit.record(database, person.name, "session.start", person.name, {"grants": grants})
+        return table
+
+    def _ended(self, person: Person) -> list[str]:
+        """Mounted datasets that have no lease any more."""
+        held = {lease.dataset for lease in self._leases(person)}
+        ended = sorted(set(self.mounted) - held)
+        if ended:
+            with self._records.begin() as database:
+                audit.record(database, "hub", "session.stop", person.name, {"no_lease": ended})
+        return ended
+
+    async def start(self) -> tuple[str, int]:
+        """Start the session; (address, port). Raises `RuntimeError` with a sentence for the user when it may not."""
+        apart = await asyncio.to_thread(separation.separation)
+        if not apart.possible and self.settings.sessions.isolate == "required":
+            raise RuntimeError(f"Sessions cannot be separated on this machine: {apart.reason}")
+        table = await asyncio.to_thread(self._open, self._person)
+        self.mounted = {name: str(store) for name, store in table.items()}
+        prepare_home(self.home, {} if apart.possible else table)
+        self.home_dir = str(self.home)
+        single = [sys.executable, "-m", "jupyterhub.singleuser"]
+        if apart.possible:
+            hidden, needed = separation.hidden(self.settings), separation.needed(self.settings)
+            self.cmd = [*separation.launcher(mounts.plan(self.home, table, hidden, needed)), *single]
+        else:
+            self.log.warning("The session of %s is not separated from others: %s", self.user.name, apart.reason)
+            self.cmd = single
+        log = self.settings.state / "logs" / f"session-{self.home.name}.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as output:
+            self.popen_kwargs = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            address: tuple[str, int] = await super().start()
+        return address
+
+    def make_preexec_fn(self, name: str) -> Any:  # noqa: ARG002 - jupyterhub's signature
+        """Between fork and exec: into the home, ended with the hub."""
+        home = str(self.home)
+
+        def enter() -> None:
+            os.chdir(home)
+            die_with_parent(signal.SIGTERM)
+
+        return enter
+
+    def get_args(self) -> list[str]:
+        """The session's arguments: its home as root, our server extension on."""
+        arguments: list[str] = super().get_args()
+        arguments.append(f"--ServerApp.root_dir={self.home}")
+        if find_spec("cohortlab.viewer") is not None:
+            arguments.append("--ServerApp.jpserver_extensions=cohortlab.viewer=True")
+        return arguments
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """What a session gets beside JupyterHub's own: where its datasets are, which keys to trust, where the service is."""
+        env = dict(super().user_env(env))
+        env["SHELL"] = shutil.which("bash") or "/bin/sh"
+        env["COHORTLAB_DATASETS"] = str(self.home / "datasets")
+        env["COHORTLAB_TRUSTED_KEYS"] = ",".join(self.settings.trusted_keys)
+        env["COHORTLAB_SERVICE_URL"] = self.service_url
+        return env
+
+    def get_state(self) -> dict[str, Any]:
+        """What a restarted hub must know of the session."""
+        return {**super().get_state(), **({"mounted": dict(self.mounted)} if self.mounted else {})}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a session that an earlier hub started."""
+        super().load_state(state)
+        self.mounted = dict(state.get("mounted", {}))
+
+    def clear_state(self) -> None:
+        """The session has ended."""
+        super().clear_state()
+        self.mounted = {}
+
+    async def poll(self) -> int | None:
+        """None while the session runs. One that mounts a dataset whose lease has ended is stopped first."""
+        status: int | None = await super().poll()
+        if status is None and self.mounted and not self._spawn_pending and not self._stop_pending:
+            ended = await asyncio.to_thread(self._ended, self._person)
+            if ended:
+                self.log.warning("Stopping the session of %s: no lease any more for %s", self.user.name, ", ".join(ended))
+                self.mounted = {}
+                await self.stop(now=True)
+                status = await super().poll()
+        return status
+
+
+def prepare_home(home: Path, links: Mapping[str, Path]) -> None:
+    """Make `home` and its ``datasets/`` that the user cannot write, with `links` (dataset id -> store) in it."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    datasets = home / "datasets"
+    if datasets.is_symlink() or (datasets.exists() and not datasets.is_dir()):
+        datasets.unlink()
+    datasets.mkdir(exist_ok=True)
+    datasets.chmod(0o700)
+    for old in datasets.iterdir():
+        if old.is_symlink():
+            old.unlink()
+    for name, store in links.items():
+        (datasets / name).symlink_to(store)
+    datasets.chmod(0o555)
