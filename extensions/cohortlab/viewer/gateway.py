@@ -1,0 +1,240 @@
+"""The pixel gateway: answers a viewer's questions about the datasets that are mounted here. It knows no web framework.
+
+One `Gateway` serves one folder of mounts, ``<folder>/<dataset id>``. A dataset is answered for only when its manifest's
+signature verifies against a trusted key; ids are matched against their pattern before they meet a path. All methods
+block on the disk: a server calls them off its event loop.
+"""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, StorageError
+from cohortlab.keys import PublicKey
+from cohortlab.store import SeriesAttributes, SeriesRef, Store
+from cohortlab.store.contracts import check_dataset_id
+from cohortlab.viewer import slices
+from cohortlab.viewer.planes import Plane, plane_named, planes
+
+_AUTO_WINDOW_PERCENTILES = (1, 99)
+_MAX_SAMPLED = 2_000_000  # values that an automatic window is made from
+_FOR_EVER = "private, max-age=31536000, immutable"
+_ASK_AGAIN = "private, no-cache"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to send: a body and its headers. `etag` names the content."""
+
+    body: bytes
+    content_type: str
+    etag: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SliceRequest:
+    """Which slice: of `level`, the `index` in that level's own voxels, `frame` of a fourth axis; `on` an image's grid."""
+
+    plane: str
+    index: int
+    level: int = 0
+    frame: int = 0
+    on: str = ""
+    version: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "SliceRequest":
+        """From the parameters of a URL (``plane, index, level, t, on, v``). Raises `InvalidInputError`."""
+        unknown = set(query) - {"plane", "index", "level", "t", "on", "v", "_xsrf"}
+        if unknown or "plane" not in query or "index" not in query:
+            raise InvalidInputError("A slice is asked for by plane and index, and may name level, t, on and v.")
+        return cls(
+            query["plane"], _number(query, "index"), _number(query, "level"), _number(query, "t"), query.get("on", ""), query.get("v", "")
+        )
+
+
+def _number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - ten digits are past any image's size
+        raise InvalidInputError(f"{name} must be a whole number.")
+    return int(text)
+
+
+class Gateway:
+    """Answers for the datasets under `folder` whose manifests verify against one of `trusted`."""
+
+    def __init__(self, folder: Path, trusted: tuple[PublicKey, ...]) -> None:
+        self.folder = folder
+        self.trusted = trusted
+        self._stores: dict[str, tuple[tuple[int, int, int], Store]] = {}
+        self._meta: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_environment(cls) -> "Gateway":
+        """As the session's environment says: ``COHORTLAB_DATASETS`` and ``COHORTLAB_TRUSTED_KEYS``."""
+        keys = [text.strip() for text in os.environ.get("COHORTLAB_TRUSTED_KEYS", "").split(",")]
+        return cls(Path(os.environ.get("COHORTLAB_DATASETS", "/datasets")), tuple(PublicKey(text) for text in keys if text))
+
+    def store(self, dataset: str) -> Store:
+        """The dataset's store, verified again whenever its manifest's file changed.
+
+        Raises:
+            NotFoundError: no such dataset is mounted here.
+            IntegrityError: its manifest is not signed by a trusted key.
+        """
+        try:
+            path = self.folder / check_dataset_id(dataset)
+            status = (path / "dataset.json").stat()
+        except (InvalidInputError, OSError):
+            raise NotFoundError("There is no such dataset in this session.", hint="cl.datasets() lists those there are.") from None
+        state = (status.st_mtime_ns, status.st_size, status.st_ino)
+        with self._lock:
+            known = self._stores.get(dataset)
+        if known is not None and known[0] == state:
+            return known[1]
+        store = Store.open(path, trusted=self.trusted)
+        with self._lock:
+            self._stores[dataset] = (state, store)
+        return store
+
+    def series(self, dataset: str, series: str) -> SeriesRef:
+        """One series by its id. Raises `NotFoundError`, and `IntegrityError` as `store` does."""
+        try:
+            return self.store(dataset)[series]
+        except LookupError as error:
+            if isinstance(error, CohortlabError):
+                raise
+            raise NotFoundError("There is no such series in this dataset.") from None
+
+    def datasets(self) -> Answer:
+        """The mounted datasets that verify, with their series; others are named with the reason why they are not served."""
+        try:
+            names = sorted(entry.name for entry in self.folder.iterdir() if entry.is_dir())
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise StorageError(f"The datasets folder cannot be read ({error.strerror}).") from error
+        found: list[dict[str, Any]] = []
+        for name in names:
+            try:
+                manifest = self.store(name).manifest
+            except NotFoundError:
+                continue  # a folder that is no dataset
+            except CohortlabError as error:
+                found.append({"id": name, "error": error.message, "code": error.code})
+                continue
+            listed = [entry.model_dump(mode="json") for entry in manifest.series]
+            found.append({"id": name, "version": manifest.version, "title": manifest.title, "series": listed})
+        return _json_answer({"datasets": found})
+
+    def meta(self, dataset: str, series: str) -> Answer:
+        """What a viewer must know of a series before it shows a slice."""
+        return _json_answer(self.describe(dataset, series))
+
+    def describe(self, dataset: str, series: str) -> dict[str, Any]:
+        """The same as a dictionary of plain JSON values."""
+        ref = self.series(dataset, series)
+        attributes = ref.attributes
+        key = f"{dataset}/{series}/{attributes.digests.pixels}"
+        with self._lock:
+            known = self._meta.get(key)
+        if known is None:
+            known = _describe(dataset, ref)
+            with self._lock:
+                self._meta[key] = known
+        return known
+
+    def slice(self, dataset: str, series: str, request: SliceRequest) -> Answer:
+        """One slice as raw little-endian values, rows first; shape and type are in the headers.
+
+        With `request.on` the series is a segmentation, laid on the grid of the image of that id in the same dataset.
+
+        Raises:
+            NotFoundError, InvalidInputError, TooLargeError: as their texts say.
+        """
+        ref = self.series(dataset, series)
+        identity = [ref.attributes.digests.pixels]
+        if request.on:
+            image = self.series(dataset, request.on)
+            identity.append(image.attributes.digests.pixels)
+            plane = plane_named(_planes(image.attributes), request.plane)
+            if ref.attributes.kind != "segmentation":
+                raise InvalidInputError("Only a segmentation can be laid on an image.")
+            values = slices.read_label_slice(ref, image, plane.axis, request.index, level=request.level)
+        else:
+            plane = plane_named(_planes(ref.attributes), request.plane)
+            values = slices.read_slice(ref, plane.axis, request.index, level=request.level, frame=request.frame)
+        named = f"{identity}/{request.plane}/{request.level}/{request.index}/{request.frame}"
+        rows, columns = values.shape
+        headers = {
+            "Cache-Control": _FOR_EVER if request.version == version_of(*identity) else _ASK_AGAIN,
+            "X-Cohortlab-Shape": f"{rows},{columns}",
+            "X-Cohortlab-Type": values.dtype.name,
+        }
+        return Answer(values.tobytes(), "application/octet-stream", _digest(named.encode()), headers)
+
+
+def version_of(*pixels: str) -> str:
+    """The short name of the pixels that a URL may name to be kept for ever."""
+    return "-".join(digest[:16] for digest in pixels)
+
+
+def _planes(attributes: SeriesAttributes) -> tuple[Plane, ...]:
+    orientation = attributes.slices[0].orientation if attributes.slices else None
+    space = attributes.shape[-min(3, sum(name in "zyx" for name in attributes.dims)) :]
+    return planes(space, attributes.affine, attributes.spacing, orientation)
+
+
+def _describe(dataset: str, ref: SeriesRef) -> dict[str, Any]:
+    attributes = ref.attributes
+    plain = attributes.model_dump(
+        mode="json",
+        include={
+            "kind", "modality", "dims", "shape", "levels", "affine", "regular", "irregular_reason", "axis", "units", "rescale",
+            "photometric", "body_part", "description", "laterality", "view", "segments", "source_series",
+        },
+    )  # fmt: skip
+    window = attributes.window
+    if window is None and attributes.kind == "image":
+        window = _automatic_window(ref)
+    return {
+        "dataset": dataset,
+        "series": ref.id,
+        "version": version_of(attributes.digests.pixels),
+        **plain,
+        "window": None if window is None else [float(value) for value in window],
+        "planes": [plane.to_json() for plane in _planes(attributes)],
+    }
+
+
+def _automatic_window(ref: SeriesRef) -> tuple[float, float]:
+    """Centre and width that show all but the extremes of the coarsest level."""
+    array = ref.array(len(ref.attributes.levels) - 1)
+    where: tuple[Any, ...] = (0,) if ref.attributes.axis is not None else ()
+    shape = array.shape[len(where) :]
+    planes_read = max(1, min(shape[0], _MAX_SAMPLED // max(1, int(np.prod(shape[1:])))))
+    first = (shape[0] - planes_read) // 2
+    values = np.asarray(array[(*where, slice(first, first + planes_read))])
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.5, 1.0
+    low, high = np.percentile(finite, _AUTO_WINDOW_PERCENTILES)
+    return float(low + high) / 2, max(float(high - low), 1.0 if values.dtype.kind in "iu" else 1e-6)
+
+
+def _json_answer(value: dict[str, Any]) -> Answer:
+    body = json.dumps(value, allow_nan=False).encode()
+    return Answer(body, "application/json", _digest(body), {"Cache-Control": _ASK_AGAIN})
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

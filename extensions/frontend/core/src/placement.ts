@@ -1,0 +1,64 @@
+// Where a slice lies in the viewport: true proportions from the spacing, zoom and pan; and back from a pixel to a voxel.
+import { lengthAlong, type ArrayAxis, type Plane } from "./contract";
+
+export interface Viewport {
+  width: number;
+  height: number;
+}
+
+/**
+ * Viewport pixel (x, y) to position along the shown sides, in voxels of level 0: `right` and `down` count from the left and
+ * top edge of the shown slice. Voxel n covers [n, n + 1).
+ */
+export interface Placement {
+  scale: readonly [number, number];
+  offset: readonly [number, number];
+  /** mm that one viewport pixel is wide. */
+  pixelSize: number;
+}
+
+export function place(plane: Plane, viewport: Viewport, zoom: number, pan: readonly [number, number]): Placement {
+  const width = plane.right.count * plane.right.spacing;
+  const height = plane.down.count * plane.down.spacing;
+  const pixelSize = Math.max(width / viewport.width, height / viewport.height) / zoom;
+  const scale = [pixelSize / plane.right.spacing, pixelSize / plane.down.spacing] as const;
+  const offset = [
+    plane.right.count / 2 - (viewport.width / 2 + pan[0]) * scale[0],
+    plane.down.count / 2 - (viewport.height / 2 + pan[1]) * scale[1],
+  ] as const;
+  return { scale, offset, pixelSize };
+}
+
+/** Coefficients (a, b, c, d, e, f): texture column = a x + b y + c, row = d x + e y + f of viewport pixel (x, y). */
+export type TextureMap = readonly [number, number, number, number, number, number];
+
+/** From viewport pixels to a slice of `rows` x `columns` whose rows and columns follow the array's axis order. */
+export function textureMap(plane: Plane, placement: Placement, rows: number, columns: number): TextureMap {
+  const order: ArrayAxis[] = ["z", "y", "x"];
+  const rightIsColumns = order.indexOf(plane.right.axis) > order.indexOf(plane.down.axis);
+  const along = (side: "right" | "down", length: number): [number, number] => {
+    const at = side === "right" ? 0 : 1;
+    const factor = length / plane[side].count; // a coarser level has fewer voxels in the same place
+    const scale = placement.scale[at] * factor;
+    const offset = placement.offset[at] * factor;
+    return plane[side].sign === 1 ? [scale, offset] : [-scale, length - offset];
+  };
+  const [rightScale, rightOffset] = along("right", rightIsColumns ? columns : rows);
+  const [downScale, downOffset] = along("down", rightIsColumns ? rows : columns);
+  return rightIsColumns
+    ? [rightScale, 0, rightOffset, 0, downScale, downOffset]
+    : [0, downScale, downOffset, rightScale, 0, rightOffset];
+}
+
+/** Row and column of the slice under viewport pixel (x, y), or null outside. */
+export function texelAt(map: TextureMap, x: number, y: number, rows: number, columns: number): { row: number; column: number } | null {
+  const column = Math.floor(map[0] * x + map[1] * y + map[2]);
+  const row = Math.floor(map[3] * x + map[4] * y + map[5]);
+  return row >= 0 && row < rows && column >= 0 && column < columns ? { row, column } : null;
+}
+
+/** The index in a level's own voxels of level 0's `index` along `axis`: the voxel that holds its centre. */
+export function indexInLevel(index: number, axis: ArrayAxis, level0: readonly number[], level: readonly number[]): number {
+  const [full, coarse] = [lengthAlong(level0, axis), lengthAlong(level, axis)];
+  return Math.min(Math.floor(((index + 0.5) * coarse) / full), coarse - 1);
+}

@@ -1,0 +1,32 @@
+// A few lines instead of a framework.
+
+type Properties = Record<string, string | number | boolean | undefined>;
+
+/** An element with attributes and children; `class` and `text` are meant as they read. Booleans set or leave out. */
+export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Properties = {}, ...children: Node[]): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === false) continue;
+    if (name === "text") element.textContent = String(value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Run `task` once before the next frame, however often it is asked for. */
+export function onNextFrame(task: () => void): { ask(): void; cancel(): void } {
+  let asked = 0;
+  return {
+    ask() {
+      asked ||= requestAnimationFrame(() => {
+        asked = 0;
+        task();
+      });
+    },
+    cancel() {
+      cancelAnimationFrame(asked);
+      asked = 0;
+    },
+  };
+}
