@@ -112,7 +112,10 @@ class SliceGeometry(Model):
 
 
 class SeriesDigests(Model):
-    """`pixels`: SHA-256 of the level-0 array in C order, little endian. `source`: of the instances that it was made from."""
+    """SHA-256 digests of a series' pixels, little endian, in the array's C order.
+
+    pixels: of the level-0 array. source: of the decoded DICOM frames, the stored values before any rescale.
+    """
 
     pixels: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     source: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

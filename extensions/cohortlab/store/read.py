@@ -1,0 +1,264 @@
+"""Reading a store: its series as Zarr arrays and as xarray with coordinates in mm.
+
+A `Store` exists only after its manifest's signature verified against a trusted key. The metadata of a series is checked against
+the manifest's digests when it is first used; pixels are checked by `verify_store`, not on every read.
+
+The codec pipeline is chosen by place: `zarrs` on disks and mounts. Zarr binds a pipeline to an array when it opens it and takes
+it from a process-wide configuration, so that is changed only for the moment of opening, under a lock.
+"""
+
+import html
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+
+from cohortlab.errors import IntegrityError, InvalidInputError, NotFoundError, StorageError
+from cohortlab.keys import PublicKey
+from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
+from cohortlab.store.layout import image_path
+from cohortlab.store.manifest import file_digest, read_manifest
+from cohortlab.store.sidecar import read_headers
+
+_PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
+_opening = threading.Lock()
+
+type Kind = Literal["image", "segmentation"]
+
+
+@contextmanager
+def disk_pipeline() -> Iterator[None]:
+    """Arrays opened inside read with `zarrs`; the setting before is back afterwards."""
+    with _opening, zarr.config.set(_PIPELINE):
+        yield
+
+
+class SeriesRef:
+    """One series of a store: what it is, and its pixels when asked for."""
+
+    def __init__(self, store: "Store", entry: ManifestSeries) -> None:
+        self.store = store
+        self.id: str = entry.id
+        self.kind: Kind = entry.kind
+        self.modality: str = entry.modality
+        self.description: str | None = entry.description
+        self.source_series: str | None = entry.source_series
+        self.path: Path = store.path / entry.path
+
+    @property
+    def dataset(self) -> str:
+        """Id of the dataset that the series belongs to."""
+        return self.store.id
+
+    @cached_property
+    def attributes(self) -> SeriesAttributes:
+        """The series' own attributes. Raises `IntegrityError` when they are not those that were signed."""
+        metadata = self._checked("zarr.json")
+        found = metadata.get("attributes", {}).get("cohortlab")
+        if not isinstance(found, dict):
+            raise IntegrityError(f"Series {self.id} has no attributes of ours.")
+        attributes = SeriesAttributes.from_json(found, f"The attributes of series {self.id}")
+        if attributes.id != self.id or attributes.kind != self.kind:
+            raise IntegrityError(f"Series {self.id} holds the attributes of another.")
+        return attributes
+
+    def _checked(self, name: str) -> dict[str, Any]:
+        """A small JSON file of the series, after comparing it to the manifest's digest."""
+        file = self.path / name
+        try:
+            _, digest = file_digest(file)
+            content = file.read_bytes()
+        except OSError:
+            raise StorageError(f"Series {self.id} of {self.dataset} cannot be read.", hint="Run `cohortlab verify` on the store.") from None
+        if self.store.digests.get(file.relative_to(self.store.path).as_posix()) != digest:
+            raise IntegrityError(f"Series {self.id} of {self.dataset} is not what was signed.", hint="Run `cohortlab verify` on the store.")
+        found: dict[str, Any] = json.loads(content)
+        return found
+
+    @property
+    def levels(self) -> list[tuple[int, ...]]:
+        """Shapes of all levels of the pyramid, full size first."""
+        return list(self.attributes.levels)
+
+    @property
+    def segmentations(self) -> list["SeriesRef"]:
+        """Segmentations on this image's grid."""
+        return [s for s in self.store.segmentations if s.source_series == self.id]
+
+    def _level(self, level: int) -> None:
+        if not 0 <= level < len(self.levels):
+            raise NotFoundError(f"Series {self.id} has no level {level}.", hint=f"It has levels 0 to {len(self.levels) - 1}.")
+
+    def array(self, level: int = 0) -> "zarr.Array[Any]":
+        """The pixels of a level as a Zarr array with the dimensions of `attributes.dims`; slicing reads only the chunks it needs."""
+        self._level(level)
+        self._checked(f"{image_path(level)}/zarr.json")
+        with disk_pipeline():
+            return zarr.open_array(self.path / image_path(level), mode="r", zarr_format=3)
+
+    def affine(self, level: int = 0) -> NDArray[np.float64] | None:
+        """4 x 4: index (z, y, x, 1) of a level -> patient (L, P, S, 1) in mm; None for projections and irregular series."""
+        self._level(level)
+        base = self.attributes.affine
+        if base is None:
+            return None
+        factors = _factors(self.attributes.shape[-3:], self.levels[level][-3:])
+        step = np.diag([*map(float, factors), 1.0])
+        step[:3, 3] = [(f - 1) / 2 for f in factors]
+        return np.asarray(np.asarray(base) @ step)
+
+    def open(self, level: int = 0, chunks: Any = None) -> xr.DataArray:
+        """The series as an `xarray.DataArray` with coordinates in mm; pixels are read when they are used.
+
+        Dimensions are z, y, x, before them the fourth axis under its own name (``b_value``, ``segment``, …). ``attrs["affine"]``
+        is `affine(level)`, ``attrs["cohortlab"]`` what the store knows of the series. `chunks`: None reads with NumPy, "shards"
+        or any chunking of xarray's makes a Dask array.
+        """
+        self._level(level)
+        attributes = self.attributes
+        self._checked(f"{image_path(level)}/zarr.json")
+        with disk_pipeline():
+            group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=False, zarr_format=3, mask_and_scale=False)
+            image: xr.DataArray = group["image"]
+            if chunks is not None:
+                shards = self.array_shards(level) if chunks == "shards" else chunks
+                image = image.chunk(shards)
+        if attributes.axis is not None:
+            image = image.rename({attributes.dims[0]: attributes.axis.name})
+        known = attributes.to_json() | {"dataset": self.dataset, "version": self.store.version, "series": self.id, "level": level}
+        image.attrs = {"units": attributes.units, "affine": self.affine(level), "cohortlab": known}
+        image.name = self.id
+        return image
+
+    def array_shards(self, level: int = 0) -> dict[str, int]:
+        """Shard length by dimension of a level, which are the best Dask chunks."""
+        array = zarr.open_array(self.path / image_path(level), mode="r", zarr_format=3)
+        shape = array.shards or array.chunks
+        return {str(dim): min(n, size) for dim, n, size in zip(self.attributes.dims, shape, array.shape, strict=True)}
+
+    def headers(self) -> list[dict[str, Any]]:
+        """One row an image, in the array's order: instance UIDs, place in the array, header as DICOM JSON text."""
+        return read_headers(self.path.with_name(f"{self.id}.headers.parquet"))
+
+    def __repr__(self) -> str:
+        size = " x ".join(f"{d} {n}" for d, n in zip(self.attributes.dims, self.attributes.shape, strict=True))
+        return f"<SeriesRef {self.dataset}/{self.id}: {self.modality}, {self.description or 'no description'}, {size}>"
+
+    def _repr_html_(self) -> str:
+        return _table([self], f"{self.dataset} / {self.id}")
+
+
+def _factors(full: Sequence[int], level: Sequence[int]) -> list[int]:
+    """How many level-0 voxels one voxel of a level spans, per dimension: levels are made by halving, rounded up."""
+    found = []
+    for size, reduced in zip(full, level, strict=True):
+        factor, current = 1, size
+        while current > reduced:
+            factor, current = factor * 2, -(-current // 2)
+        found.append(factor)
+    return found
+
+
+class Store(Sequence[SeriesRef]):
+    """One dataset version: a sequence of its image series. Get one with `Store.open`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self._all = [SeriesRef(self, entry) for entry in manifest.series]
+        self._images = [s for s in self._all if s.kind == "image"]
+
+    @classmethod
+    def open(cls, path: str | Path, trusted: Sequence[PublicKey]) -> "Store":
+        """Open the store at `path` after checking its manifest's signature.
+
+        Raises `NotFoundError` when there is none, `IntegrityError` when none of `trusted` signed it.
+        """
+        where = Path(path).absolute()
+        return cls(where, read_manifest(where, trusted))
+
+    @property
+    def id(self) -> str:
+        """The dataset's id."""
+        return self.manifest.id
+
+    @property
+    def version(self) -> str:
+        """The dataset's version."""
+        return self.manifest.version
+
+    @property
+    def title(self) -> str:
+        """The dataset's title."""
+        return self.manifest.title
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of every object, by path."""
+        return {item.path: item.sha256 for item in self.manifest.objects}
+
+    @property
+    def segmentations(self) -> list[SeriesRef]:
+        """All segmentations."""
+        return [s for s in self._all if s.kind == "segmentation"]
+
+    @overload
+    def __getitem__(self, key: int | str) -> SeriesRef: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[SeriesRef]: ...
+    def __getitem__(self, key: int | str | slice) -> SeriesRef | list[SeriesRef]:
+        if isinstance(key, str):
+            for ref in self._all:
+                if ref.id == key:
+                    return ref
+            raise NotFoundError(f"{self.id} has no series {key!r}.", hint=f"It has: {_some([s.id for s in self._all])}.")
+        if isinstance(key, int) and not -len(self._images) <= key < len(self._images):
+            raise IndexError(f"{self.id} has {len(self._images)} image series")
+        return self._images[key]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __repr__(self) -> str:
+        return f"<Store {self.id} {self.version}: {len(self._images)} image series, {len(self.segmentations)} segmentations>"
+
+    def _repr_html_(self) -> str:
+        return _table(self._all, f"{self.title} · {self.id} {self.version}")
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _table(series: Sequence[SeriesRef], title: str) -> str:
+    """An HTML table of series."""
+    head = "".join(f"<th style='text-align:left'>{h}</th>" for h in ("series", "modality", "description", "size", "voxel (mm)", "volume"))
+    rows = []
+    for ref in series:
+        a = ref.attributes
+        size = " × ".join(map(str, a.shape))  # noqa: RUF001 - the sign that sizes are written with
+        voxel = " × ".join("?" if s is None else f"{s:.3g}" for s in a.spacing)  # noqa: RUF001 - as above
+        regular = "yes" if a.regular else html.escape(a.irregular_reason or "no")
+        cells = (f"<code>{ref.id}</code>", html.escape(a.modality), html.escape(a.description or ""), size, voxel, regular)
+        rows.append("<tr>" + "".join(f"<td style='text-align:left'>{c}</td>" for c in cells) + "</tr>")
+    return f"<div><strong>{html.escape(title)}</strong><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def store_of(path: Path, trusted: Sequence[PublicKey]) -> tuple[Store, SeriesRef | None]:
+    """The store that `path` is or lies in, and the series when it is the ``.zarr`` of one. Raises as `Store.open`."""
+    if path.suffix == ".zarr":
+        store = Store.open(path.parent.parent, trusted)
+        ref = store[path.name.removesuffix(".zarr")]
+        if ref.path != path.absolute():
+            raise InvalidInputError(f"{path} is not where its store keeps that series.")
+        return store, ref
+    return Store.open(path, trusted), None

@@ -1,0 +1,158 @@
+"""Recompute everything that a manifest claims about a store: signature, tree, every object, every pixel.
+
+Digests of objects find any change on the disk. Pixels are decoded again all the same and compared to the digest that was taken
+from DICOM when the store was written, so that an error of the writer itself is found too.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError
+from cohortlab.keys import PublicKey
+from cohortlab.store.contracts import Manifest
+from cohortlab.store.manifest import file_digest, read_manifest, walk
+from cohortlab.store.read import Store
+
+type Problem = Literal["signature", "missing", "added", "changed", "unreadable", "pixels", "attributes"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: its kind, the path in the store, a sentence."""
+
+    problem: Problem
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verification found. `ok` when nothing is wrong."""
+
+    path: str
+    dataset: str | None
+    version: str | None
+    key_id: str | None
+    objects: int
+    bytes: int
+    series: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the store is exactly what was signed."""
+        return not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"ok": self.ok} | asdict(self)
+
+
+def verify_store(path: str | Path, trusted: Sequence[PublicKey], progress: Callable[[int, int], None] | None = None) -> Report:
+    """Check the store at `path` whole. `progress` is called with (done, all) bytes.
+
+    Raises `NotFoundError` when there is no store. All else that is wrong is in the report.
+    """
+    where = Path(path).absolute()
+    try:
+        manifest = read_manifest(where, trusted)
+    except NotFoundError:
+        raise
+    except CohortlabError as error:
+        finding = Finding("signature", "dataset.json", error.message)
+        return Report(str(where), None, None, None, 0, 0, 0, (finding,))
+    findings, sound = _objects(where, manifest, progress or (lambda _done, _all: None))
+    store = Store(where, manifest)
+    for ref in [*store, *store.segmentations]:
+        prefix = ref.path.relative_to(where).as_posix() + "/"
+        broken = any(f.path.startswith(prefix) for f in findings)
+        if not broken:
+            findings += _pixels(store, ref.id)
+    return Report(
+        str(where),
+        manifest.id,
+        manifest.version,
+        manifest.signature.key_id,
+        len(sound),
+        sum(sound.values()),
+        len(manifest.series),
+        tuple(findings),
+    )
+
+
+def _objects(where: Path, manifest: Manifest, progress: Callable[[int, int], None]) -> tuple[list[Finding], dict[str, int]]:
+    """Compare the files there are with those that were signed; also the sizes of the sound ones."""
+    findings: list[Finding] = []
+    sound: dict[str, int] = {}
+    known = {item.path: item for item in manifest.objects}
+    there = {relative.as_posix() for relative in walk(where)}
+    findings += [Finding("added", name, "This is not part of the store.") for name in sorted(there - known.keys())]
+    total, done = sum(item.size for item in manifest.objects), 0
+    for name, item in sorted(known.items()):
+        file = where / name
+        if name not in there:
+            findings.append(Finding("missing", name, "The file is gone."))
+        elif file.is_symlink() or not file.is_file():
+            findings.append(Finding("changed", name, "This is not a file."))
+        else:
+            try:
+                found = file_digest(file)
+            except OSError as error:
+                findings.append(Finding("unreadable", name, f"The file cannot be read: {error.strerror}."))
+            else:
+                if found == (item.size, item.sha256):
+                    sound[name] = item.size
+                else:
+                    findings.append(Finding("changed", name, "The file's content is not what was signed."))
+        done += item.size
+        progress(done, total)
+    return findings, sound
+
+
+def _pixels(store: Store, series: str) -> list[Finding]:
+    """Decode level 0 slab by slab and compare its digest."""
+    ref = store[series]
+    name = ref.path.relative_to(store.path).as_posix()
+    try:
+        attributes, array = ref.attributes, ref.array()
+        digest = hashlib.sha256()
+        for block in _slabs(array.shape):
+            digest.update(np.ascontiguousarray(array[block], dtype=array.dtype.newbyteorder("<")).data)
+    except CohortlabError as error:
+        return [Finding("attributes", name, error.message)]
+    except (OSError, RuntimeError, ValueError) as error:  # what zarr and zarrs raise on chunks that do not decode
+        return [Finding("pixels", name, f"The pixels cannot be decoded ({type(error).__name__}).")]
+    if attributes.shape != array.shape or attributes.dtype != array.dtype.name:
+        return [Finding("attributes", name, "Shape or type of the array is not what the attributes say.")]
+    if digest.hexdigest() != attributes.digests.pixels:
+        return [Finding("pixels", name, "The pixels are not those of the DICOM that was stored.")]
+    return []
+
+
+def _slabs(shape: Sequence[int], most: int = 1 << 24) -> list[tuple[int | slice, ...]]:
+    """Indices that cover an array in C order, each about `most` voxels at the most."""
+    if len(shape) <= 2:  # noqa: PLR2004 - a plane
+        return [(slice(None),) * len(shape)]
+    step = max(1, most // max(1, shape[-1] * shape[-2]))
+    step = max(16, step // 16 * 16) if shape[-3] > 16 else shape[-3]  # noqa: PLR2004 - whole inner chunks
+    leads: list[tuple[int, ...]] = list(np.ndindex(*shape[:-3]))
+    return [(*lead, slice(z, min(z + step, shape[-3]))) for lead in leads for z in range(0, shape[-3], step)]
+
+
+def trusted_keys(texts: Sequence[str]) -> list[PublicKey]:
+    """Public keys from ``ed25519:…`` texts or from files that hold one. Raises `InvalidInputError`."""
+    keys = []
+    for text in texts:
+        word = text.strip()
+        if not word.startswith("ed25519:"):
+            try:
+                word = Path(word).read_text(encoding="ascii").strip()
+            except (OSError, ValueError):
+                raise InvalidInputError("A trusted key is neither ed25519:… nor a file that holds one.") from None
+        keys.append(PublicKey(word))
+    return keys

@@ -1,0 +1,266 @@
+"""Writing a store: one dataset version, built out of sight, signed, and made visible by a single rename.
+
+    root/<id>/.<version>.lock          held while a writer works: a second writer of the same version is refused
+    root/<id>/.<version>.partial-…     what is being built; readers never look there
+    root/<id>/<version>/               the finished version; it appears whole, by rename, after all is on the disk
+
+Whatever happens before the rename (an error, Ctrl-C, kill -9, a full disk) leaves no visible version. What a killed writer left
+behind is removed by the next one.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from pydantic import JsonValue
+from pydicom import Dataset
+
+from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, RefusedError, StorageError
+from cohortlab.keys import PrivateKey
+from cohortlab.store.arrays import Coordinates, write_attributes, write_series
+from cohortlab.store.contracts import (
+    Manifest,
+    ManifestFields,
+    ManifestSeries,
+    SeriesAttributes,
+    SeriesDigests,
+    StoreObject,
+    check_dataset_id,
+    check_version,
+)
+from cohortlab.store.describe import coordinates_of, describe
+from cohortlab.store.layout import CATALOGUE, CATALOGUE_FILE, IMAGES, MANIFEST, SEGMENTATIONS, pyramid
+from cohortlab.store.manifest import file_digest, sign_manifest, walk
+from cohortlab.store.pixels import FrameSource, OutOfRangeError, rescale_of
+from cohortlab.store.segment import build_labels
+from cohortlab.store.series import SeriesGroup, group
+from cohortlab.store.sidecar import write_catalogue, write_headers
+
+type Instances = SeriesGroup | Sequence[Dataset]
+
+
+class StoreWriter:
+    """Writes version `version` of dataset `dataset_id` under `root`; use it in a ``with`` block and end with `finish`.
+
+    Leaving the block without `finish` leaves nothing visible. `on_slice`, if given, is called after each image written.
+    Raises `InvalidInputError` for an id or version that is none, `RefusedError` when the version exists or another writer is at
+    it, `StorageError` when the disk is full or cannot be written.
+    """
+
+    def __init__(self, root: Path, dataset_id: str, version: str, *, on_slice: Callable[[], None] | None = None) -> None:
+        self.dataset_id, self.version = check_dataset_id(dataset_id), check_version(version)
+        self.place = Path(root) / dataset_id / version
+        self.series: list[SeriesAttributes] = []
+        self._on_slice = on_slice or (lambda: None)
+        self._groups: dict[str, SeriesGroup] = {}
+        self._lock: int | None = None
+        self._partial = self.place.parent / f".{version}.partial-{secrets.token_hex(4)}"
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        with _storage_errors(self.place):
+            self.place.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _take_lock(self.place.parent / f".{self.version}.lock")
+            try:
+                self._prepare()
+            except BaseException:
+                self._abort()
+                raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._finished:
+            self._abort()
+
+    def add_series(self, instances: Instances, deidentification: dict[str, JsonValue]) -> SeriesAttributes:
+        """Write one image series of de-identified instances: a group from `series.group`, or instances that make just one.
+
+        Raises `InvalidInputError` when they are no single series or their pixels cannot be read.
+        """
+        found = _one(instances)
+        if found.kind != "image":
+            return self.add_segmentation(found, deidentification)
+        path = self._new(IMAGES, found)
+        rescale = rescale_of(found)
+        wanted = np.dtype("<i2") if rescale is not None and rescale.applied else None
+        with _storage_errors(self.place):
+            try:
+                source = FrameSource(found, rescale, wanted, self._on_slice)
+                draft = describe(found, source.shape, source.dtype, rescale, deidentification)
+                self._write(path, draft, source)
+            except OutOfRangeError:
+                shutil.rmtree(path)
+                source = FrameSource(found, rescale, np.dtype("<i4"), self._on_slice)
+                draft = describe(found, source.shape, source.dtype, rescale, deidentification)
+                self._write(path, draft, source)
+            attributes = self._complete(path, draft, SeriesDigests(pixels=source.pixels, source=source.stored))
+            write_headers(path.with_name(f"{found.id}.headers.parquet"), found, source.frame_digests)
+        self._groups[found.id] = found
+        return attributes
+
+    def add_segmentation(self, instance: SeriesGroup | Dataset, deidentification: dict[str, JsonValue]) -> SeriesAttributes:
+        """Write a DICOM SEG as labels on the grid of the image that it segments; add that image first.
+
+        Raises `InvalidInputError` when no image added here has its grid.
+        """
+        found = _one([instance] if isinstance(instance, Dataset) else instance)
+        path = self._new(SEGMENTATIONS, found)
+        labels = build_labels(found, [s for s in self.series if s.kind == "image"], deidentification)
+        with _storage_errors(self.place):
+            self._write(path, labels.attributes, labels)
+            attributes = self._complete(path, labels.attributes, SeriesDigests(pixels=labels.pixels, source=labels.stored))
+            write_headers(path.with_name(f"{found.id}.headers.parquet"), found, ())
+        self._on_slice()
+        return attributes
+
+    def finish(self, fields: ManifestFields, key: PrivateKey) -> Manifest:
+        """Write the catalogue, digest and sign all objects, bring them to the disk and make the version visible.
+
+        Raises `InvalidInputError` when no series was added, `RefusedError` when the version has appeared meanwhile.
+        """
+        if not self.series:
+            raise InvalidInputError("There is no series to store.", hint="A dataset version holds at least one.")
+        with _storage_errors(self.place):
+            series = sorted(self.series, key=lambda s: (s.kind, s.id))
+            write_catalogue(self._partial / CATALOGUE_FILE, series)
+            objects = []
+            for relative in walk(self._partial):
+                size, digest = file_digest(self._partial / relative)
+                objects.append(StoreObject(path=relative.as_posix(), size=size, sha256=digest))
+            listed = [
+                ManifestSeries(id=s.id, kind=s.kind, modality=s.modality, description=s.description, source_series=s.source_series)
+                for s in series
+            ]
+            manifest = sign_manifest((self.dataset_id, self.version), fields, listed, objects, key)
+            (self._partial / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            _settle(self._partial)
+            try:
+                os.rename(self._partial, self.place)  # noqa: PTH104 - the system call itself: it fails on a version that exists
+            except OSError as error:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                    raise RefusedError(f"Version {self.version} of {self.dataset_id} was written by another meanwhile.") from None
+                raise
+            _sync(self.place.parent)
+        self._finished = True
+        self._release()
+        return manifest
+
+    def _prepare(self) -> None:
+        """With the lock held: refuse an existing version, clear what killed writers left, make the folders."""
+        if self.place.exists():
+            raise RefusedError(
+                f"Version {self.version} of {self.dataset_id} exists already.", hint="Versions never change: write a new one."
+            )
+        for left in self.place.parent.glob(f".{self.version}.partial-*"):
+            shutil.rmtree(left)
+        for folder in (IMAGES, SEGMENTATIONS, CATALOGUE, "clinical"):
+            (self._partial / folder).mkdir(parents=True)
+
+    def _new(self, folder: str, found: SeriesGroup) -> Path:
+        if self._lock is None or self._finished:
+            raise RefusedError("The store is not open for writing.")
+        if any(s.id == found.id for s in self.series):
+            raise InvalidInputError(f"Series {found.id} was added already.", hint="Group all instances of a series before adding it.")
+        return self._partial / folder / f"{found.id}.zarr"
+
+    def _write(self, path: Path, draft: SeriesAttributes, source: Any) -> None:
+        levels = pyramid(draft.shape, draft.dims, draft.spacing)
+        write_series(path, source, draft.dims, levels, self._coordinates(draft), labels=draft.kind == "segmentation")
+
+    def _complete(self, path: Path, draft: SeriesAttributes, digests: SeriesDigests) -> SeriesAttributes:
+        levels = pyramid(draft.shape, draft.dims, draft.spacing)
+        attributes = draft.model_copy(update={"digests": digests, "levels": tuple(level.shape for level in levels)})
+        write_attributes(path, draft.dims, levels, self._coordinates(draft), attributes.to_json())
+        self.series.append(attributes)
+        return attributes
+
+    @staticmethod
+    def _coordinates(draft: SeriesAttributes) -> Coordinates:
+        values, units = coordinates_of(draft)
+        return Coordinates(values, units)
+
+    def _abort(self) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            (self.place.parent / f".{self.version}.lock").unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+def _one(instances: Instances) -> SeriesGroup:
+    """The one group that instances make."""
+    if isinstance(instances, SeriesGroup):
+        return instances
+    found = group(instances)
+    if len(found) != 1:
+        raise InvalidInputError(
+            f"These instances make {len(found)} series, not one.", hint="Group them with cohortlab.store.series.group first."
+        )
+    return found[0]
+
+
+def _take_lock(path: Path) -> int:
+    """An exclusive lock on a file at `path`, freed by the system when the process ends, however it ends."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RefusedError("Another process is writing this version.", hint="Wait until it is done.") from None
+        try:
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass  # its last holder removed it between open and lock: take a new one
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _settle(root: Path) -> None:
+    """Bring a tree to the disk, files read-only, folders after what is in them."""
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in names:
+            path = Path(folder) / name
+            path.chmod(0o444)
+            _sync(path)
+        _sync(Path(folder))
+
+
+@contextmanager
+def _storage_errors(place: Path) -> Iterator[None]:
+    """Turn what the disk says into `StorageError`, in words."""
+    try:
+        yield
+    except CohortlabError:
+        raise
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise NotFoundError(f"{place.parent} is gone while it was being written.") from None
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = (
+            "Free some space and run it again; nothing half-written is left."
+            if full
+            else "Check the folder's permissions and run it again."
+        )
+        raise StorageError(
+            f"The store cannot be written at {place}: {(error.strerror or 'input/output error').lower()}.", hint=hint
+        ) from None
