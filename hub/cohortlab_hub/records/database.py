@@ -5,6 +5,7 @@ later fails at once when another has written in between; requests that only read
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -33,6 +34,20 @@ def _on_connect(connection: Any, _record: Any) -> None:
 def _on_begin(connection: Connection) -> None:
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Session]:
+    """One transaction on the records at `url`, for commands. Revisions that are missing are run first."""
+    from cohortlab_hub.records.migrate import migrate  # noqa: PLC0415 - that module stands on this one
+
+    migrate(url)
+    made = engine(url)
+    try:
+        with sessionmaker(made, expire_on_commit=False).begin() as database:
+            yield database
+    finally:
+        made.dispose()
 
 
 def sessions(request: Request) -> sessionmaker[Session]:

@@ -1,0 +1,95 @@
+"""`cohortlab grants`: what a steward does, from the machine of the workbench."""
+
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from cohortlab.errors import InvalidInputError
+from cohortlab.store.contracts import AccessCondition
+from cohortlab_hub import records
+from cohortlab_hub.access import grants as record
+from cohortlab_hub.access.grants import GrantRecord, NewGrant
+from cohortlab_hub.settings_file import load
+
+grants = typer.Typer(help="Who may use which dataset: add, list and revoke grants.", no_args_is_help=True)
+
+Workbench = Annotated[Path, typer.Option(envvar="COHORTLAB_WORKBENCH", help="The workbench.yaml.")]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+_DEMO = Path(".demo/workbench.yaml")
+
+
+def _actor() -> str:
+    return f"command:{getpass.getuser()}"
+
+
+def _show(found: list[GrantRecord], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([grant.model_dump(mode="json") for grant in found], indent=2))
+        return
+    for grant in found:
+        state = f"revoked {grant.revoked_at:%Y-%m-%d}" if grant.revoked_at else f"until {grant.until:%Y-%m-%d}" if grant.until else "no end"
+        typer.echo(f"{grant.id}  {grant.subject_kind} {grant.subject}  {grant.dataset}  {grant.condition.value}  {state}")
+
+
+@grants.command("add")
+def add(
+    dataset: Annotated[str, typer.Argument(help="Dataset id.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    person: Annotated[str | None, typer.Option(help="Account name.")] = None,
+    group: Annotated[str | None, typer.Option(help="Group, instead of a person.")] = None,
+    condition: Annotated[AccessCondition, typer.Option(help="What it allows at most.")] = AccessCondition.IN_SITU_PROCESSING,
+    purpose: Annotated[str | None, typer.Option(help="DUO code that it is bound to, e.g. DUO:0000007.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="First moment (UTC) that is not allowed.")] = None,
+    workbench: Workbench = _DEMO,
+    as_json: Json = False,
+) -> None:
+    """Grant a person or a group a dataset."""
+    if (person is None) == (group is None):
+        raise typer.BadParameter("give either --person or --group")
+    settings = load(workbench)
+    try:
+        new = NewGrant(
+            subject_kind="group" if group else "person",
+            subject=group or person or "",
+            dataset=dataset,
+            condition=condition,
+            purpose=purpose,
+            until=until.replace(tzinfo=UTC) if until else None,
+            reason=reason,
+        )
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
+        raise InvalidInputError(f"The grant is not right: {wrong}.") from None
+    with records.opened(settings.database_url) as database:
+        _show([record.add(database, _actor(), new, set(settings.datasets))], as_json=as_json)
+
+
+@grants.command("list")
+def list_(
+    *,
+    dataset: Annotated[str | None, typer.Option(help="Only on this dataset.")] = None,
+    workbench: Workbench = _DEMO,
+    as_json: Json = False,
+) -> None:
+    """All grants, newest first, revoked ones too."""
+    with records.opened(load(workbench).database_url) as database:
+        _show(record.listed(database, dataset=dataset, limit=100_000), as_json=as_json)
+
+
+@grants.command("revoke")
+def revoke(
+    grant: Annotated[str, typer.Argument(help="Its id, as `cohortlab grants list` shows it.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the record and for the person.")],
+    workbench: Workbench = _DEMO,
+    as_json: Json = False,
+) -> None:
+    """End a grant now. A session that mounts the dataset by it is stopped within a minute."""
+    with records.opened(load(workbench).database_url) as database:
+        _show([record.revoke(database, _actor(), grant, reason)], as_json=as_json)
