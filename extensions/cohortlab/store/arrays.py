@@ -6,6 +6,7 @@ memory stays at about two shards whatever the series' size. Zarr's own pipeline 
 """
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
+from zarr.errors import ZarrUserWarning
 
 from cohortlab.store.layout import Level, chunk_shape, image_path, shard_shape
 from cohortlab.store.pixels import Source
@@ -138,9 +140,15 @@ class _Halved:
 def write_attributes(
     path: Path, dims: Sequence[str], levels: Sequence[Level], coordinates: Coordinates, attributes: Mapping[str, Any]
 ) -> None:
-    """Write the group's OME-Zarr 0.5 multiscales and the ``cohortlab`` attribute, in that order and nothing else."""
+    """Write the group's OME-Zarr 0.5 multiscales and the ``cohortlab`` attribute; then consolidate."""
     metadata: dict[str, Any] = {"version": "0.5", "multiscales": [_multiscale(str(attributes["id"]), dims, levels, coordinates)]}
     zarr.open_group(path, mode="r+", zarr_format=3).attrs.put({"ome": metadata, "cohortlab": dict(attributes)})
+    with warnings.catch_warnings():
+        # not yet in Zarr's specification, but what xarray reads first: one file instead of five for each level
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        for number in range(len(levels)):
+            zarr.consolidate_metadata(path / f"scale{number}", zarr_format=3)
+        zarr.consolidate_metadata(path, zarr_format=3)
 
 
 def _multiscale(name: str, dims: Sequence[str], levels: Sequence[Level], coordinates: Coordinates) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from cohortlab.store.manifest import file_digest, read_manifest
 from cohortlab.store.sidecar import read_headers
 
 _PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
-_opening = threading.Lock()
+_opening = threading.RLock()
 
 type Kind = Literal["image", "segmentation"]
 
@@ -126,7 +126,7 @@ class SeriesRef:
         attributes = self.attributes
         self._checked(f"{image_path(level)}/zarr.json")
         with disk_pipeline():
-            group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=False, zarr_format=3, mask_and_scale=False)
+            group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=True, zarr_format=3, mask_and_scale=False)
             image: xr.DataArray = group["image"]
             if chunks is not None:
                 shards = self.array_shards(level) if chunks == "shards" else chunks
