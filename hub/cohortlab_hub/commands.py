@@ -38,7 +38,7 @@ def up(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one. [default: 8000]", show_default=False)] = None,
 ) -> None:
     """Start a workbench on this machine. Without a file, the demo: it is made at the first run and reused later."""
-    from cohortlab_hub import demo, ports  # noqa: PLC0415 - `check` needs none of these
+    from cohortlab_hub import ports  # noqa: PLC0415 - `check` needs none of these
     from cohortlab_hub.supervisor import Interrupted, Signals  # noqa: PLC0415
     from cohortlab_hub.workbench import locked, run  # noqa: PLC0415
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from cohortlab.errors import StorageError
 from cohortlab_hub.records.database import engine
 
 _LOCK = 0x636F686F  # any constant: two hubs on one PostgreSQL take turns
@@ -32,9 +34,14 @@ def downgrade(url: str, revision: str = "base") -> None:
 def _run(url: str, action: Callable[[Config], None]) -> None:
     made = engine(url)
     try:
+        if made.dialect.name == "sqlite" and made.url.database:
+            Path(made.url.database).parent.mkdir(parents=True, exist_ok=True)
         with made.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             action(_config(connection))
+    except DBAPIError as error:
+        # The driver's words say what is wrong (disk full, locked, refused); the URL may hold a password and is not shown.
+        raise StorageError(f"The records cannot be opened: {error.orig}.", hint="Look at `database` in workbench.yaml, and at the disk.") from None
     finally:
         made.dispose()

@@ -127,7 +127,13 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
     def get_args(self) -> list[str]:
         """The session's arguments: its home as root, our server extension on."""
         arguments: list[str] = super().get_args()
-        arguments.append(f"--ServerApp.root_dir={self.home}")
+        arguments += [
+            f"--ServerApp.root_dir={self.home}",
+            # JupyterLab would ask other hosts for news, updates and extensions.
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            "--LabApp.extension_manager=readonly",
+        ]
         if find_spec("cohortlab.viewer") is not None:
             arguments.append("--ServerApp.jpserver_extensions=cohortlab.viewer=True")
         return arguments

@@ -22,7 +22,7 @@ def write_store(root: Path, name: str, key: PrivateKey, content: bytes = b"pixel
     fields = ManifestFields(
         title=f"Tiny {name}", access_condition=AccessCondition.IN_SITU_PROCESSING, deidentification={}, gate="test", verdict="accepted"
     )
-    manifest = sign_manifest(name, "1.0.0", fields, [], [item], key)
+    manifest = sign_manifest((name, "1.0.0"), fields, [], [item], key)
     (folder / "dataset.json").write_text(json.dumps(manifest.to_json()))
     return folder
 
