@@ -179,18 +179,22 @@ class Ticket(Model):
     project: ProjectName
 
 
-class WorkItem(Model):
-    """One ticket on its way to a site, with the parameters that its digest covers."""
-
-    ticket: Annotated[str, StringConstraints(max_length=4096)]
-    parameters: Parameters = Field(default_factory=dict)
-
-
 class TicketName(Model):
     """A ticket by name only."""
 
     ticket: TicketId
     job: JobId
+
+
+class WorkItem(Model):
+    """One ticket on its way to a site, with the parameters that its digest covers.
+
+    `name` is where the site's answer goes, also when it cannot verify the ticket; nothing else rests on it.
+    """
+
+    name: TicketName
+    ticket: Annotated[str, StringConstraints(max_length=4096)]
+    parameters: Parameters = Field(default_factory=dict)
 
 
 class Work(Model):

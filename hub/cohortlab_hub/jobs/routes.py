@@ -150,6 +150,12 @@ async def cancel(caller: Caller, room: TheRoom, job_id: Job) -> JobView:
     return view
 
 
+@router.get("/sites/self/")
+def itself(site: Site, room: TheRoom) -> FederatedSite:
+    """This site, as the hub knows it."""
+    return FederatedSite(name=site, title=room.jobs.titles[site], connected=room.connected(site))
+
+
 def _work(room: Room, site: str) -> tuple[Work, set[str]]:
     with room.sessions.begin() as database:
         return room.jobs.work(database, site)

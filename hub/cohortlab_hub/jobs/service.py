@@ -221,7 +221,8 @@ class Jobs:
         for ticket in database.scalars(query):
             if ticket.state == SiteState.WAITING.value and now >= ticket.job.expires:
                 continue  # the sweep will say so
-            items.append(WorkItem(ticket=ticket.token, parameters=json.loads(ticket.job.parameters)))
+            name = TicketName(ticket=ticket.id, job=ticket.job_id)
+            items.append(WorkItem(name=name, ticket=ticket.token, parameters=json.loads(ticket.job.parameters)))
             if record.move(database, ticket, SiteState.SENT, now):
                 moved.add(ticket.job_id)
         stop = select(TicketRow).join(JobRow).where(TicketRow.site == site, TicketRow.state.in_(_FETCHED), JobRow.cancelling.is_(True))
