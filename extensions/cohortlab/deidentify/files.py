@@ -1,0 +1,263 @@
+"""Find DICOM files and read them with limits: structure first, without trusting any length, values only after that.
+
+The structure check follows PS3.10 chapter 7 and PS3.5 chapter 7 over the bytes as they lie on the disk. So a file that ends too early, carries
+something behind its end or claims a length that it does not have is found before a library allocates anything for it.
+"""
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pydicom import config, dcmread
+from pydicom.dataset import FileDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from cohortlab.deidentify.report import Reason
+from cohortlab.errors import InvalidInputError, NotFoundError, StorageError
+
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_SHORT_LENGTH: Final = frozenset(
+    (
+        b"AE",
+        b"AS",
+        b"AT",
+        b"CS",
+        b"DA",
+        b"DS",
+        b"DT",
+        b"FL",
+        b"FD",
+        b"IS",
+        b"LO",
+        b"LT",
+        b"PN",
+        b"SH",
+        b"SL",
+        b"SS",
+        b"ST",
+        b"TM",
+        b"UI",
+        b"UL",
+        b"US",
+    )
+)
+_LONG_LENGTH: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_PIXELS: Final = 0x7FE00010
+_IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_MAX_DEPTH, _MAX_ELEMENTS, _MAX_INFLATED = 32, 5_000_000, 2**30
+
+READ_ERRORS: Final = (
+    InvalidDicomError, BytesLengthException, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RecursionError,
+    OverflowError, struct.error, zlib.error,
+)  # fmt: skip
+"""What pydicom raises on files that are not what they say; each becomes a reason code."""
+
+
+class BrokenFileError(InvalidInputError):
+    """A file that cannot be taken: `reason` says why."""
+
+    code = "broken-file"
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Read and write values without pydicom's warnings: what is wrong with a value is the verifier's to say, without printing it."""
+    reading, writing = config.settings.reading_validation_mode, config.settings.writing_validation_mode
+    config.settings.reading_validation_mode = config.settings.writing_validation_mode = config.IGNORE
+    try:
+        yield
+    finally:
+        config.settings.reading_validation_mode, config.settings.writing_validation_mode = reading, writing
+
+
+def find(sources: Sequence[Path], limit: int) -> list[Path]:
+    """All regular files of `sources` (files and folders), each once, in order of their paths. Links to folders are not followed.
+
+    Raises `NotFoundError` for a source that is not there, `InvalidInputError` for more than `limit` files.
+    """
+    found: dict[Path, None] = {}
+    for source in sources:
+        if source.is_file():
+            found[source] = None
+        elif source.is_dir():
+            for folder, folders, names in os.walk(source, onerror=_unreadable):
+                folders.sort()
+                found.update((path, None) for name in sorted(names) if (path := Path(folder, name)).is_file())
+                if len(found) > limit:
+                    raise InvalidInputError(
+                        f"There are more than {limit} files.", hint="Ingest them in parts, each as a dataset of its own."
+                    )
+        else:
+            raise NotFoundError(f"There is nothing at {source}.", hint="Give DICOM files or folders that hold them.")
+    return list(found)
+
+
+def _unreadable(error: OSError) -> None:
+    raise StorageError(f"The folder {error.filename} cannot be read: {error.strerror}.") from None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has the DICM mark after its preamble, or is named like a DICOM file and so ought to have it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_PREAMBLE + len(_MAGIC))
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
+    return head[_PREAMBLE:] == _MAGIC or path.suffix.lower() in {".dcm", ".dicom"}
+
+
+def check(path: Path, max_bytes: int) -> None:
+    """Check a file's structure. Raises `BrokenFileError` when it is too large, ends too early, is followed by something or is no DICOM."""
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise BrokenFileError(Reason.TOO_LARGE, f"{path} is larger than {max_bytes} bytes.")
+        if size < _PREAMBLE + len(_MAGIC):
+            raise BrokenFileError(Reason.TRUNCATED, f"{path} is too short for a DICOM file.")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _Structure(data, path).check()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def read(path: Path, *, pixels: bool) -> FileDataset:
+    """Read a data set; without `pixels` only what comes before them. Raises `BrokenFileError`."""
+    try:
+        return dcmread(path, stop_before_pixels=not pixels)
+    except READ_ERRORS:
+        raise BrokenFileError(Reason.UNREADABLE, f"{path} is no readable DICOM file.") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+class _Structure:
+    """One pass over the elements of a file, by their lengths only."""
+
+    def __init__(self, data: mmap.mmap | bytes, path: Path) -> None:
+        self._data, self._path, self._end = data, path, len(data)
+        self._order, self._implicit, self._count = "<", False, 0
+
+    def _broken(self, reason: Reason) -> BrokenFileError:
+        said = {
+            Reason.TRUNCATED: "ends too early",
+            Reason.TRAILING_DATA: "has something behind its end",
+            Reason.UNREADABLE: "has a broken structure",
+            Reason.MEDIA_DIRECTORY: "is the index of a disc",
+            Reason.TOO_LARGE: "unpacks to too much",
+        }
+        return BrokenFileError(reason, f"{self._path} {said[reason]}.")
+
+    def check(self) -> None:
+        if self._data[_PREAMBLE : _PREAMBLE + 4] != _MAGIC:
+            raise self._broken(Reason.UNREADABLE)
+        position, syntax, storage = self._meta(_PREAMBLE + 4)
+        if storage == _DIRECTORY:
+            raise self._broken(Reason.MEDIA_DIRECTORY)
+        if syntax == _DEFLATED:
+            self._data, position = self._inflate(position), 0
+            self._end = len(self._data)
+        self._implicit = syntax == _IMPLICIT
+        self._order = ">" if syntax == _BIG_ENDIAN else "<"
+        self._top(position)
+
+    def _inflate(self, position: int) -> bytes:
+        unpack = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = unpack.decompress(self._data[position:], _MAX_INFLATED)
+        except zlib.error:
+            raise self._broken(Reason.UNREADABLE) from None
+        if unpack.unconsumed_tail:
+            raise self._broken(Reason.TOO_LARGE)
+        if not unpack.eof:
+            raise self._broken(Reason.TRUNCATED)
+        if len(unpack.unused_data) > 1:  # one byte pads to an even length
+            raise self._broken(Reason.TRAILING_DATA)
+        return data
+
+    def _meta(self, position: int) -> tuple[int, str, str]:
+        """The end of the file meta information (group 0002, always explicit little endian), transfer syntax, media storage class."""
+        syntax = storage = ""
+        while position + 2 <= self._end and self._data[position : position + 2] == b"\2\0":
+            tag, length, start = self._header(position)
+            if length == _UNDEFINED or start + length > self._end:
+                raise self._broken(Reason.TRUNCATED)
+            value = bytes(self._data[start : start + min(length, 64)]).rstrip(b"\0 ").decode("ascii", "replace")
+            syntax = value if tag == 0x00020010 else syntax  # noqa: PLR2004  Transfer Syntax UID
+            storage = value if tag == 0x00020002 else storage  # noqa: PLR2004  Media Storage SOP Class UID
+            position = start + length
+        if not syntax:
+            raise self._broken(Reason.UNREADABLE)
+        return position, syntax, storage
+
+    def _header(self, position: int) -> tuple[int, int, int]:
+        """Tag, length and start of the value of the element at `position`."""
+        if position + 8 > self._end:
+            raise self._broken(Reason.TRUNCATED)
+        group, element = struct.unpack_from(self._order + "HH", self._data, position)
+        tag = group << 16 | element
+        self._count += 1
+        if self._count > _MAX_ELEMENTS:
+            raise self._broken(Reason.TOO_LARGE)
+        if self._implicit or group == 0xFFFE:  # noqa: PLR2004  items and delimiters have no VR
+            return tag, struct.unpack_from(self._order + "I", self._data, position + 4)[0], position + 8
+        kind = bytes(self._data[position + 4 : position + 6])
+        if kind in _SHORT_LENGTH:
+            return tag, struct.unpack_from(self._order + "H", self._data, position + 6)[0], position + 8
+        if kind not in _LONG_LENGTH:
+            raise self._broken(Reason.UNREADABLE)
+        if position + 12 > self._end:
+            raise self._broken(Reason.TRUNCATED)
+        return tag, struct.unpack_from(self._order + "I", self._data, position + 8)[0], position + 12
+
+    def _top(self, position: int) -> None:
+        """The data set itself: tags ascend, and the last element ends where the file ends."""
+        last = 0
+        while position < self._end:
+            try:
+                tag, length, start = self._header(position)
+            except BrokenFileError as error:
+                raise self._broken(Reason.TRAILING_DATA if last >= _PIXELS else error.reason) from None
+            if tag <= last:
+                raise self._broken(Reason.TRAILING_DATA if last >= _PIXELS else Reason.UNREADABLE)
+            last = tag
+            position = self._undefined(start, tag, 1) if length == _UNDEFINED else start + length
+            if position > self._end:
+                raise self._broken(Reason.TRUNCATED)
+        if last == 0:
+            raise self._broken(Reason.TRUNCATED)
+
+    def _undefined(self, position: int, parent: int, depth: int) -> int:
+        """The end of a sequence of undefined length, or of encapsulated pixel data."""
+        if depth > _MAX_DEPTH:
+            raise self._broken(Reason.UNREADABLE)
+        while True:
+            tag, length, start = self._header(position)
+            if tag == _SEQUENCE_END:
+                return start
+            if tag != _ITEM or (parent == _PIXELS and length == _UNDEFINED):
+                raise self._broken(Reason.UNREADABLE)
+            position = self._item(start, depth) if length == _UNDEFINED else start + length
+            if position > self._end:
+                raise self._broken(Reason.TRUNCATED)
+
+    def _item(self, position: int, depth: int) -> int:
+        """The end of an item of undefined length."""
+        while True:
+            tag, length, start = self._header(position)
+            if tag == _ITEM_END:
+                return start
+            position = self._undefined(start, tag, depth + 1) if length == _UNDEFINED else start + length
+            if position > self._end:
+                raise self._broken(Reason.TRUNCATED)

@@ -1,0 +1,355 @@
+"""The independent verifier: proves that a data set holds only what an anonymised one may hold, or says why it does not.
+
+It shares no code and no list with the profile. What may be there is written in `verifier.toml` and `verifier_words.txt`; every element
+must be in them at its depth, every text must be one of a few words, match a form, or consist of known words and short numbers. What cannot be
+shown to be harmless is refused. Findings name tags and reasons, never values.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sr._concepts_dict import concepts
+
+from cohortlab.deidentify.report import Finding, Reason
+
+VERIFIER: Final = "cohortlab-verifier/1"
+"""Name and version of this verifier: counts up when what it accepts changes."""
+
+_CONTEXT_7050: Final = frozenset(f"1131{n:02d}" for n in range(13))
+_MUST: Final = "113100"
+_DEPTH: Final = 14
+_LONGEST: Final = 64
+_NUMBER: Final = re.compile(r"[ ]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?[ ]*")
+_DATE: Final = re.compile(r"[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
+_TIME: Final = re.compile(r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:[0-5][0-9](?:\.[0-9]{1,6})?)?)?")
+_INSTANCE: Final = re.compile(r"2\.25\.[1-9][0-9]{0,38}")
+_WELL_KNOWN: Final = re.compile(r"1\.2\.840\.10008\.1\.[45](?:\.[0-9]{1,3}){1,3}")
+_CLASS: Final = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1(?:\.[0-9]{1,3}){1,5}")
+_TRANSFER_SYNTAX: Final = re.compile(r"1\.2\.840\.10008\.1\.2(?:\.[0-9]{1,3}){0,3}")
+_SEPARATORS: Final = re.compile(r"[ _\-/+.,*()]*")
+_CALENDAR: Final = re.compile(
+    r"(?<![0-9])(?:[0-9]{1,2}[./\- ][0-9]{1,2}[./\- ](?:19|20)?[0-9]{2}|(?:19|20)[0-9]{2}[./\- ][0-9]{1,2}[./\- ][0-9]{1,2})(?![0-9])"
+)
+_RUN, _DIGITS = 4, 12  # longest run of digits in a text, most digits in all
+_META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
+_CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
+_CODE_FORMS: Final[dict[str, str]] = {
+    "DCM": r"[0-9]{6}|[A-Z]{2,4}(?:\.[A-Z]{2})?",
+    "SCT": r"[1-9][0-9]{5,17}",
+    "SRT": r"[A-Z]-[0-9A-F]{4,6}",
+    "SNM3": r"[A-Z]-[0-9A-F]{4,6}",
+    "UCUM": r"\{[A-Za-z]{1,10}\}(?:/?[a-z]{0,4}){1,2}|[A-Za-z0-9%/.*^'\[\]{}-]{1,16}",
+    "NCIt": r"C[0-9]{3,6}",
+    "RADLEX": r"RID[0-9]{1,6}",
+    "FMA": r"[0-9]{3,6}",
+    "LN": r"[0-9]{1,6}-[0-9]",
+    "UMLS": r"C[0-9]{7}",
+    "IBSI": r"[0-9A-Z]{4}",
+    "MDC": r"[0-9]{1,6}",
+    "NEU": r"[0-9.]{1,12}",
+}
+
+STORABLE: Final = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{tail}"
+    for tail in (
+        "2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "128", "128.1", "130",  # CT, MR, PET and their enhanced forms
+        "1", "1.1", "1.1.1", "1.2", "1.2.1", "13.1.3", "13.1.4", "13.1.5",  # CR, DX, mammography, tomosynthesis
+        "3.1", "6.1", "7", "7.2", "7.3", "7.4", "20", "66.4", "66.7",  # ultrasound, secondary capture, nuclear medicine, segmentation
+    )
+)  # fmt: skip
+"""SOP classes (PS3.4 B.5) that a store may hold. What is written on a picture is another matter: see `triage`."""
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """`kinds`: keyword -> how its value is judged. `study`: keywords for the data set itself only."""
+
+    kinds: dict[str, str]
+    study: frozenset[str]
+    enumerated: dict[str, frozenset[str]]
+    patterns: dict[str, re.Pattern[str]]
+    words: frozenset[str]
+
+
+@cache
+def _lists() -> _Lists:
+    here = files(__package__)
+    rules = tomllib.loads(here.joinpath("verifier.toml").read_text(encoding="utf-8"))
+    kinds: dict[str, str] = {}
+    for place in ("study", "anywhere"):
+        for kind, keywords in rules[place].items():
+            kinds.update(dict.fromkeys(keywords.split(), kind))
+    study = frozenset(keyword for keywords in rules["study"].values() for keyword in keywords.split())
+    lines = here.joinpath("verifier_words.txt").read_text(encoding="utf-8").splitlines()
+    words = frozenset(word for line in lines if not line.startswith("#") for word in line.split())
+    enumerated = {keyword: frozenset(values) for keyword, values in rules["enumerated"].items()}
+    return _Lists(kinds, study, enumerated, {k: re.compile(v) for k, v in rules["pattern"].items()}, words)
+
+
+_ONCE: Final = frozenset(
+    {"PatientName", "PatientID", "PatientAge", "PatientSex", "PatientIdentityRemoved", "DeidentificationMethod", "PatientOrientation",
+     "BurnedInAnnotation", "RecognizableVisualFeatures", "LongitudinalTemporalInformationModified", "DeidentificationMethodCodeSequence"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is known while one data set is judged."""
+
+    names: frozenset[str]
+    codes: frozenset[str]
+    dated: bool
+
+
+def names_in(source: Dataset) -> frozenset[str]:
+    """The patient's own words in the source: of person names, and of the identifiers at the top. They may stand in no text."""
+    found: set[str] = set()
+
+    def collect(data_set: Dataset, depth: int) -> None:
+        for element in data_set:
+            if element.VR == "SQ" and depth < _DEPTH:
+                for item in element.value:
+                    collect(item, depth + 1)
+            elif element.VR == "PN" or (not depth and element.keyword in {"PatientID", "OtherPatientIDs", "AccessionNumber"}):
+                for value in _strings(element.value):
+                    found.update(re.findall(r"[^\W_]{3,}", value.casefold()))
+
+    collect(source, 0)
+    return frozenset(found)
+
+
+def verify(data_set: Dataset, names: Iterable[str] = ()) -> list[Finding]:
+    """Why a data set may not go into a store; empty when it is proven that it may.
+
+    names: words of the patient's own identifiers before de-identification (see `names_in`).
+    """
+    codes = _method_codes(data_set)
+    dated = data_set.get("LongitudinalTemporalInformationModified") == "MODIFIED" and bool(codes & {"113106", "113107"})
+    case = _Case(frozenset(names), codes, dated)
+    found: dict[tuple[Reason, str], None] = {}
+    for reason, tag in (*_claims(data_set, codes), *_file(data_set), *_items(data_set, case, 0)):
+        found[reason, tag] = None
+    reasons = dict.fromkeys(reason for reason, _ in found)
+    return [Finding(reason=r, tags=tuple(sorted({tag for reason, tag in found if reason == r and tag}))) for r in reasons]
+
+
+def _method_codes(data_set: Dataset) -> frozenset[str]:
+    items = data_set.get("DeidentificationMethodCodeSequence") or []
+    return frozenset(str(item.get("CodeValue", "")) for item in items if item.get("CodingSchemeDesignator") == "DCM")
+
+
+def _claims(data_set: Dataset, codes: frozenset[str]) -> Iterator[tuple[Reason, str]]:
+    """PS3.15 E.1.1: the object must say that it is de-identified, and how."""
+    if data_set.get("PatientIdentityRemoved") != "YES":
+        yield Reason.CODES_MISSING, "PatientIdentityRemoved"
+    if _MUST not in codes or not codes <= _CONTEXT_7050:
+        yield Reason.CODES_MISSING, "DeidentificationMethodCodeSequence"
+    if "DeidentificationMethod" not in data_set:
+        yield Reason.CODES_MISSING, "DeidentificationMethod"
+    for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"):
+        if not data_set.get(keyword):
+            yield Reason.VALUE_NOT_ALLOWED, keyword
+    if data_set.get("SOPClassUID") not in STORABLE:
+        yield Reason.SOP_CLASS, "SOPClassUID"
+
+
+def _file(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
+    """Preamble, file meta information (PS3.10 7.1) and the length of native pixel data."""
+    if any(getattr(data_set, "preamble", None) or b""):
+        yield Reason.ELEMENT_NOT_ALLOWED, "file preamble"
+    meta = getattr(data_set, "file_meta", None) or Dataset()
+    for element in meta:
+        if int(element.tag) not in _META:
+            yield Reason.ELEMENT_NOT_ALLOWED, str(element.tag)
+    if not _TRANSFER_SYNTAX.fullmatch(str(meta.get("TransferSyntaxUID", ""))):
+        yield Reason.VALUE_NOT_ALLOWED, "TransferSyntaxUID"
+    if meta.get("MediaStorageSOPInstanceUID", data_set.get("SOPInstanceUID")) != data_set.get("SOPInstanceUID"):
+        yield Reason.UID_NOT_OURS, "MediaStorageSOPInstanceUID"
+    if meta.get("MediaStorageSOPClassUID", data_set.get("SOPClassUID")) != data_set.get("SOPClassUID"):
+        yield Reason.SOP_CLASS, "MediaStorageSOPClassUID"
+    if not _INSTANCE.fullmatch(str(meta.get("ImplementationClassUID", "2.25.1"))) or "ImplementationVersionName" in meta:
+        yield Reason.UID_NOT_OURS, "ImplementationClassUID"
+    yield from _pixel_length(data_set)
+
+
+def _pixel_length(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
+    """Native pixel data is as long as rows, columns, samples, frames and bits say, padded to an even length: nothing hides behind it."""
+    meta = getattr(data_set, "file_meta", None) or Dataset()
+    if "PixelData" not in data_set or str(meta.get("TransferSyntaxUID", "")) not in {
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.2",
+        "1.2.840.10008.1.2.1.99",
+    }:
+        return
+    try:
+        samples = (
+            int(data_set.Rows) * int(data_set.Columns) * int(data_set.get("SamplesPerPixel", 1)) * int(data_set.get("NumberOfFrames") or 1)
+        )
+        if data_set.get("PhotometricInterpretation") == "YBR_FULL_422":
+            samples = samples * 2 // 3
+        wanted = (samples * int(data_set.BitsAllocated) + 7) // 8
+    except (AttributeError, TypeError, ValueError):
+        yield Reason.VALUE_NOT_ALLOWED, "Rows"
+        return
+    length = len(data_set.PixelData)
+    if length > wanted + wanted % 2:
+        yield Reason.TRAILING_DATA, "PixelData"
+    elif length < wanted:
+        yield Reason.TRUNCATED, "PixelData"
+
+
+def _items(data_set: Dataset, case: _Case, depth: int) -> Iterator[tuple[Reason, str]]:
+    """Every element of a data set and of what is nested in it."""
+    lists = _lists()
+    for element in data_set:
+        tag = element.tag
+        keyword = "" if tag.is_private else keyword_for_tag(tag)
+        known = (
+            keyword in lists.kinds
+            or keyword in lists.enumerated
+            or keyword in lists.patterns
+            or keyword == "DeidentificationMethodCodeSequence"
+        )
+        if not keyword or not known or (depth and (keyword in lists.study or keyword in _ONCE)) or depth > _DEPTH:
+            yield Reason.ELEMENT_NOT_ALLOWED, keyword or str(tag)
+        elif element.VR not in dictionary_VR(tag).split(" or "):
+            yield Reason.VALUE_NOT_ALLOWED, keyword
+        else:
+            yield from _element(element, keyword, case, depth)
+
+
+def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Iterator[tuple[Reason, str]]:
+    lists = _lists()
+    value = element.value
+    if keyword in lists.enumerated:
+        if not all(v in lists.enumerated[keyword] for v in _strings(value) if v):
+            yield Reason.VALUE_NOT_ALLOWED, keyword
+        return
+    if keyword in lists.patterns:
+        if not all(lists.patterns[keyword].fullmatch(v) for v in _strings(value)):
+            yield Reason.VALUE_NOT_ALLOWED, keyword
+        return
+    match lists.kinds.get(keyword, "codes"):
+        case "sequences":
+            for item in value:
+                yield from _items(item, case, depth + 1)
+        case "codes":
+            for item in value:
+                yield from _code(item, keyword, case)
+        case "blank":
+            if any(_strings(value)):
+                yield Reason.VALUE_NOT_ALLOWED, keyword
+        case "dates":
+            if any(_strings(value)) and not case.dated:
+                yield Reason.DATES_NOT_CLAIMED, keyword
+            if not all(_is_date(v, element.VR) for v in _strings(value) if v):
+                yield Reason.VALUE_NOT_ALLOWED, keyword
+        case "instances":
+            if not all(_is_ours(v) or _WELL_KNOWN.fullmatch(v) for v in _strings(value) if v):
+                yield Reason.UID_NOT_OURS, keyword
+        case "classes":
+            if not all(_CLASS.fullmatch(v) for v in _strings(value) if v):
+                yield Reason.SOP_CLASS, keyword
+        case "numbers":
+            if not _is_number(element):
+                yield Reason.VALUE_NOT_ALLOWED, keyword
+        case "tables":
+            if not isinstance(value, bytes | int | list | MultiValue) or (isinstance(value, bytes) and len(value) > 2 * 65536):
+                yield Reason.VALUE_NOT_ALLOWED, keyword
+        case "words":
+            yield from _text(value, keyword, frozenset() if element.VR == "CS" else case.names)
+        case "pixels":
+            if not isinstance(value, bytes):
+                yield Reason.VALUE_NOT_ALLOWED, keyword
+
+
+def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, str]]:
+    """A coded concept: value in the form of its scheme, meaning of known words; modifiers are concepts again."""
+    for element in item:
+        if element.VR == "SQ" and element.keyword in _lists().kinds and _lists().kinds[element.keyword] == "codes":
+            for inner in element.value:
+                yield from _code(inner, element.keyword, case)
+        elif element.keyword not in _CODE_ITEM:
+            yield Reason.ELEMENT_NOT_ALLOWED, element.keyword or str(element.tag)
+    scheme, value = str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeValue", ""))
+    form = _CODE_FORMS.get(scheme)
+    if form is None or not re.fullmatch(form, value):
+        yield Reason.VALUE_NOT_ALLOWED, keyword
+    meaning = str(item.get("CodeMeaning", ""))
+    if meaning == value:
+        return
+    runs = re.findall(r"[^\W\d_]+", meaning.lower())
+    if (
+        len(meaning) > _LONGEST
+        or not all(run in _meanings() or run in _lists().words for run in runs)
+        or sum(map(str.isdigit, meaning)) > _DIGITS
+    ):
+        yield Reason.VALUE_NOT_ALLOWED, keyword
+
+
+@cache
+def _meanings() -> frozenset[str]:
+    """The words of the standard's coded meanings (PS3.16)."""
+    texts = (names[0] for by_keyword in concepts.values() for values in by_keyword.values() for names in values.values())
+    return frozenset(run for text in texts for run in re.findall(r"[a-z]+", text.lower()))
+
+
+def _strings(value: Any) -> list[str]:
+    if value is None:
+        return [""]
+    return [str(v) for v in value] if isinstance(value, MultiValue | list | tuple) else [str(value)]
+
+
+def _is_ours(uid: str) -> bool:
+    """A UID made from a UUID that was drawn or hashed (RFC 9562 versions 3, 4, 5 and 8): such a one tells neither machine nor time."""
+    if not _INSTANCE.fullmatch(uid):
+        return False
+    number = int(uid[5:])
+    return number < 2**128 and (number >> 76) & 0xF in {3, 4, 5, 8} and (number >> 62) & 0b11 == 0b10  # noqa: PLR2004  bits of the version and the variant
+
+
+def _is_date(text: str, vr: str) -> bool:
+    if vr == "DA":
+        return bool(_DATE.fullmatch(text))
+    if vr == "TM":
+        return bool(_TIME.fullmatch(text.strip()))
+    return bool(_DATE.fullmatch(text[:8]) and (len(text) == 8 or _TIME.fullmatch(text[8:])))  # noqa: PLR2004  YYYYMMDD, then the time; no offset from UTC
+
+
+def _is_number(element: DataElement) -> bool:
+    if element.VR in {"DS", "IS"}:
+        return all(_NUMBER.fullmatch(v) for v in _strings(element.value) if v)
+    if element.VR in {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "OW", "OF", "OD"}:
+        return not isinstance(element.value, str)
+    return False
+
+
+def _text(value: Any, keyword: str, names: frozenset[str]) -> Iterator[tuple[Reason, str]]:
+    """Known words, short numbers, plain separators; no word of the patient's own names, nothing like a date."""
+    words = _lists().words
+    for text in _strings(value):
+        runs = re.findall(r"[A-Za-z]+|[0-9]+", text)
+        rest = re.sub(r"[A-Za-z0-9]+", "", text)
+        digits = [run for run in runs if run.isdigit()]
+        harmless = (
+            len(text) <= _LONGEST
+            and _SEPARATORS.fullmatch(rest)
+            and all(run.isdigit() or run.lower() in words for run in runs)
+            and all(len(run) <= _RUN for run in digits)
+            and sum(map(len, digits)) <= _DIGITS
+            and not _CALENDAR.search(text)
+        )
+        if not harmless:
+            yield Reason.VALUE_NOT_ALLOWED, keyword
+        if names & {piece for piece in re.findall(r"[^\W_]+", text.lower())} or names & {run.lower() for run in runs}:
+            yield Reason.IDENTIFIER_LEFT, keyword
