@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, StorageError
+from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey
 from cohortlab.store import SeriesAttributes, SeriesRef, Store
 from cohortlab.store.contracts import check_dataset_id
+from cohortlab.store.session import session_folder, session_keys
 from cohortlab.viewer import slices
 from cohortlab.viewer.planes import Plane, plane_named, planes
 
@@ -80,16 +81,15 @@ class Gateway:
 
     @classmethod
     def from_environment(cls) -> "Gateway":
-        """As the session's environment says: ``COHORTLAB_DATASETS`` and ``COHORTLAB_TRUSTED_KEYS``."""
-        keys = [text.strip() for text in os.environ.get("COHORTLAB_TRUSTED_KEYS", "").split(",")]
-        return cls(Path(os.environ.get("COHORTLAB_DATASETS", "/datasets")), tuple(PublicKey(text) for text in keys if text))
+        """For this session's datasets and keys. Without a key there is a gateway, but nothing that it serves."""
+        return cls(session_folder(), tuple(session_keys()) if os.environ.get("COHORTLAB_TRUSTED_KEYS", "").strip() else ())
 
     def store(self, dataset: str) -> Store:
         """The dataset's store, verified again whenever its manifest's file changed.
 
         Raises:
             NotFoundError: no such dataset is mounted here.
-            IntegrityError: its manifest is not signed by a trusted key.
+            IntegrityError: its manifest is not signed by a trusted key, or is another dataset's.
         """
         try:
             path = self.folder / check_dataset_id(dataset)
@@ -102,18 +102,15 @@ class Gateway:
         if known is not None and known[0] == state:
             return known[1]
         store = Store.open(path, trusted=self.trusted)
+        if store.id != dataset:
+            raise IntegrityError(f"The folder {dataset} holds another dataset.", hint="Mount each dataset under its own id.")
         with self._lock:
             self._stores[dataset] = (state, store)
         return store
 
     def series(self, dataset: str, series: str) -> SeriesRef:
         """One series by its id. Raises `NotFoundError`, and `IntegrityError` as `store` does."""
-        try:
-            return self.store(dataset)[series]
-        except LookupError as error:
-            if isinstance(error, CohortlabError):
-                raise
-            raise NotFoundError("There is no such series in this dataset.") from None
+        return self.store(dataset)[series]
 
     def datasets(self) -> Answer:
         """The mounted datasets that verify, with their series; others are named with the reason why they are not served."""

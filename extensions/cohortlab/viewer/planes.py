@@ -97,9 +97,7 @@ def _image(volume: Sequence[int], spacing: Sequence[float | None], orientation: 
     known = [float(value) if value else 1.0 for value in (*(None,) * 3, *spacing)[-3:]]
     along = None if orientation is None else _vector(np.asarray(orientation[:3]))
     down = None if orientation is None else _vector(np.asarray(orientation[3:]))
-    return Plane(
-        "image", "z", volume[0], known[0], Side("x", 1, volume[2], known[2], along), Side("y", 1, volume[1], known[1], down)
-    )
+    return Plane("image", "z", volume[0], known[0], Side("x", 1, volume[2], known[2], along), Side("y", 1, volume[1], known[1], down))
 
 
 def _vector(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:

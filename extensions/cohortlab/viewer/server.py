@@ -45,7 +45,7 @@ _STATUS: tuple[tuple[type[CohortlabError], HTTPStatus], ...] = (
 _NAME = "([^/]+)"
 
 
-class _GatewayHandler(APIHandler):  # type: ignore[misc]  # jupyter_server's base is untyped here
+class _GatewayHandler(APIHandler):
     """Base of the API: runs a question off the event loop, answers with it or with a problem."""
 
     auth_resource = "cohortlab"
@@ -139,8 +139,8 @@ class TutorialHandler(_GatewayHandler):
     @authorized
     async def post(self) -> None:
         """Copy the first tutorial into the user's files unless it is there, and say where it is."""
-        home = Path(self.settings["server_root_dir"]).expanduser()
-        path = await asyncio.get_running_loop().run_in_executor(self.readers, copy_tutorial, home)
+        home = self.settings["server_root_dir"]
+        path = await asyncio.get_running_loop().run_in_executor(self.readers, lambda: copy_tutorial(Path(home).expanduser()))
         self.set_header("Content-Type", "application/json")
         await self.finish(json.dumps({"path": path}))
 
@@ -156,7 +156,7 @@ class UnknownHandler(_GatewayHandler):
     get = post = put = patch = delete = prepare_unknown
 
 
-class BundleHandler(JupyterHandler):  # type: ignore[misc]  # as above
+class BundleHandler(JupyterHandler):
     """``GET static/{file}``: the browser bundles, which are public code; modules are imported without an XSRF header."""
 
     @allow_unauthenticated

@@ -41,6 +41,9 @@ class Series(Protocol):
     def array(self, level: int = 0) -> Any:
         """One level as a zarr array over `attributes.dims`."""
 
+    def affine(self, level: int = 0) -> npt.NDArray[np.float64] | None:
+        """4x4: index (z, y, x, 1) of a level to patient (L, P, S, 1) in mm, where that is known."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -50,16 +53,9 @@ class Grid:
     affine: npt.NDArray[np.float64] | None
 
 
-def grid(attributes: SeriesAttributes, level: int) -> Grid:
-    """The grid of `level`: level 0's affine, scaled about voxel centres by the ratio of the shapes."""
-    shape = _volume(level_shape(attributes, level))
-    if attributes.affine is None:
-        return Grid(shape, None)
-    scale = np.asarray(_volume(attributes.shape), dtype=np.float64) / shape
-    to_level0 = np.eye(4)
-    to_level0[:3, :3] = np.diag(scale)
-    to_level0[:3, 3] = (scale - 1) / 2
-    return Grid(shape, np.asarray(attributes.affine, dtype=np.float64) @ to_level0)
+def grid(series: Series, level: int) -> Grid:
+    """The grid of `level` of a series."""
+    return Grid(_volume(level_shape(series.attributes, level)), series.affine(level))
 
 
 def _volume(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -93,8 +89,9 @@ def read_slice(series: Series, axis: str, index: int, *, level: int = 0, frame: 
     array = series.array(level)
     if pixels * max(array.dtype.itemsize, 1) > MAX_SLICE_BYTES:
         raise TooLargeError("This slice is larger than the viewer sends.", hint="Ask for a coarser level.")
-    where = _selection(attributes, frame)
-    where += tuple(index if name == axis else slice(None) for name in _SPACE[-_space(attributes) :])
+    in_space = tuple(index if name == axis else slice(None) for name in _SPACE)
+    # a projection has no z: its one slice is all of it
+    where = (*_selection(attributes, frame), *in_space[-_space(attributes) :])
     return _for_browser(np.asarray(array[where]))
 
 
@@ -133,12 +130,12 @@ def read_label_slice(label: Series, image: Series, axis: str, index: int, *, lev
         InvalidInputError: level or index is outside the image, or the two do not share a place in the patient.
         TooLargeError: the slice touches too large a part of the segmentation.
     """
-    target = grid(image.attributes, level)
+    target = grid(image, level)
     position = _SPACE.index(axis)
     _check(index, target.shape[position], "slice")
     if int(np.prod(target.shape)) // target.shape[position] * 2 > MAX_SLICE_BYTES:
         raise TooLargeError("This slice is larger than the viewer sends.", hint="Ask for a coarser level.")
-    source = grid(label.attributes, 0)
+    source = grid(label, 0)
     to_source = _between(target, source, image.attributes, label.attributes)
     rows, columns = (other for other in range(3) if other != position)
     # index of every voxel of the slice, as source coordinates = origin + row * step + column * step
@@ -161,9 +158,7 @@ def read_label_slice(label: Series, image: Series, axis: str, index: int, *, lev
     return found
 
 
-def _between(
-    target: Grid, source: Grid, image: SeriesAttributes, label: SeriesAttributes
-) -> npt.NDArray[np.float64]:
+def _between(target: Grid, source: Grid, image: SeriesAttributes, label: SeriesAttributes) -> npt.NDArray[np.float64]:
     """4x4: index in `target` to index in `source`."""
     frames = {image.frame_of_reference_uid, label.frame_of_reference_uid} - {None}
     if target.affine is not None and source.affine is not None:
@@ -185,8 +180,6 @@ def _read_box(label: Series, low: npt.NDArray[np.int64], high: npt.NDArray[np.in
     if int(np.prod(high - low)) * segments * 2 > _MAX_LABEL_BYTES:
         raise TooLargeError("This slice cuts too large a part of the segmentation.", hint="Choose the acquisition's plane.")
     where = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))[-_space(attributes) :]
-    if attributes.axis is None:
-        values = np.asarray(label.array(0)[where])
-    else:
-        values = np.asarray(label.array(0)[(slice(None), *where)]).max(axis=0)
+    array = label.array(0)
+    values = np.asarray(array[where]) if attributes.axis is None else np.asarray(array[(slice(None), *where)]).max(axis=0)
     return values.astype(np.uint16).reshape(tuple(int(extent) for extent in high - low))

@@ -4,9 +4,7 @@ The widget's traits are references and view state only, a few hundred bytes: a s
 is there while the kernel computes.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -20,7 +18,7 @@ from cohortlab.viewer.gateway import Gateway
 _WINDOW_PARTS = 2  # centre and width
 
 
-class SeriesView(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
+class SeriesView(anywidget.AnyWidget):
     """A view of one series. Reading an attribute gives what the screen shows, setting it changes the screen.
 
     Attributes:
@@ -170,8 +168,8 @@ def _same_store(gateway: Gateway, image: Any, dataset: str) -> None:
     """Refuse to show another copy of the dataset than the one that was opened, e.g. another version by its path."""
     if not isinstance(image, SeriesRef):
         return
-    mounted = gateway.store(dataset).path
-    if not os.path.realpath(image.path).startswith(os.path.join(os.path.realpath(Path(mounted)), "")):
+    if not image.path.resolve().is_relative_to(gateway.store(dataset).path.resolve()):
         raise NotFoundError(
-            "This series is in a folder that the session's server does not show.", hint="Open it by its dataset's id, as cl.datasets() lists it."
+            "This series is in a folder that the session's server does not show.",
+            hint="Open it by its dataset's id, as cl.datasets() lists it.",
         )
