@@ -28,17 +28,21 @@ def check(
     if as_json:
         typer.echo(json.dumps({"file": str(file), "ok": True, "errors": []}, indent=2))
     else:
-        typer.echo(f"{file} is right: {len(settings.datasets)} datasets, {len(settings.sites)} sites, {len(settings.login.accounts)} accounts.")
+        typer.echo(
+            f"{file} is right: {len(settings.datasets)} datasets, {len(settings.sites)} sites, {len(settings.login.accounts)} accounts."
+        )
 
 
 def up(
     workbench: Annotated[Path | None, typer.Argument(help="A workbench.yaml. Without one: the demo, with its sample cohort.")] = None,
     *,
     state: Annotated[Path | None, typer.Option(help="The demo's folder. [default: .demo]", show_default=False)] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one. [default: 8000]", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one. [default: 8000]", show_default=False)
+    ] = None,
 ) -> None:
     """Start a workbench on this machine. Without a file, the demo: it is made at the first run and reused later."""
-    from cohortlab_hub import ports  # noqa: PLC0415 - `check` needs none of these
+    from cohortlab_hub import demo, ports  # noqa: PLC0415 - `check` needs none of these
     from cohortlab_hub.supervisor import Interrupted, Signals  # noqa: PLC0415
     from cohortlab_hub.workbench import locked, run  # noqa: PLC0415
 

@@ -41,7 +41,9 @@ def locked(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefusedError(f"A workbench is already running with the state folder {state}.", hint="Stop that one, or give another --state.") from None
+            raise RefusedError(
+                f"A workbench is already running with the state folder {state}.", hint="Stop that one, or give another --state."
+            ) from None
         yield
     finally:
         os.close(descriptor)
@@ -54,7 +56,9 @@ def storage(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageError(f"The disk of {place} is full.", hint="Make room, or give --state a folder on another disk; then run it again.") from None
+            raise StorageError(
+                f"The disk of {place} is full.", hint="Make room, or give --state a folder on another disk; then run it again."
+            ) from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
             raise StorageError(f"{place} cannot be written: {error.strerror}.", hint="Give --state a folder of your own.") from None
         raise
@@ -98,7 +102,9 @@ def run(settings: Settings, file: Path, port: int, signals: Signals, say: Say) -
     with stopping(children, signals), storage(settings.state):
         folder = settings.state / "hub"
         config = Path(__file__).with_name("jupyterhub_config.py")
-        hub = Child("hub", [sys.executable, "-m", "jupyterhub", "-f", str(config)], environment, settings.state / "logs" / "hub.log", folder)
+        hub = Child(
+            "hub", [sys.executable, "-m", "jupyterhub", "-f", str(config)], environment, settings.state / "logs" / "hub.log", folder
+        )
         children.append(hub)
         _wait_ready(hub, settings, chosen[0], signals)
         del environment[PASSWORD_VARIABLE]

@@ -45,7 +45,9 @@ def add(
     group: Annotated[str | None, typer.Option(help="Group, instead of a person.")] = None,
     condition: Annotated[AccessCondition, typer.Option(help="What it allows at most.")] = AccessCondition.IN_SITU_PROCESSING,
     purpose: Annotated[str | None, typer.Option(help="DUO code that it is bound to, e.g. DUO:0000007.")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="First moment (UTC) that is not allowed.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="First moment (UTC) that is not allowed.")
+    ] = None,
     workbench: Workbench = _DEMO,
     as_json: Json = False,
 ) -> None:

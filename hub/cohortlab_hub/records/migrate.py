@@ -42,6 +42,8 @@ def _run(url: str, action: Callable[[Config], None]) -> None:
             action(_config(connection))
     except DBAPIError as error:
         # The driver's words say what is wrong (disk full, locked, refused); the URL may hold a password and is not shown.
-        raise StorageError(f"The records cannot be opened: {error.orig}.", hint="Look at `database` in workbench.yaml, and at the disk.") from None
+        raise StorageError(
+            f"The records cannot be opened: {error.orig}.", hint="Look at `database` in workbench.yaml, and at the disk."
+        ) from None
     finally:
         made.dispose()
