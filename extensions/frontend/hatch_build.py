@@ -30,8 +30,13 @@ class FrontendBuildHook(BuildHookInterface[Any]):
         """Node from PyPI, when there is something to build and no usable node."""
         return [] if self._built() or _usable_npm() else [_NODE]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
-        """Build what is absent. Raises `RuntimeError`, which says what to do."""
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build what is absent, and put the tutorials into a wheel. Raises `RuntimeError`, which says what to do."""
+        if self.target_name == "wheel" and version == "standard":  # an editable install reads those of the checkout
+            build_data["force_include"]["tutorials"] = "cohortlab/tutorials"
+        self._build()
+
+    def _build(self) -> None:
         if self._built():
             return
         npm = _usable_npm()
