@@ -48,8 +48,11 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def build() -> typer.Typer:
-    """The application with every installed command, in alphabetical order."""
+def build(wanted: str | None = None) -> typer.Typer:
+    """The application with every installed command, in alphabetical order; with `wanted` only that one, where there is one.
+
+    Loading all of them takes seconds, which only `--help` needs.
+    """
     app = typer.Typer(name="cohortlab", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
     @app.callback()
@@ -58,7 +61,8 @@ def build() -> typer.Typer:
     ) -> None:
         """Cohortlab, a research workbench for cancer imaging. For research, not for diagnosis."""
 
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+    entries = sorted(entry_points(group=GROUP), key=lambda e: e.name)
+    for entry in [e for e in entries if e.name == wanted] or entries:
         _add(app, entry)
     return app
 
@@ -66,7 +70,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command; a known error becomes one or two lines on stderr and exit code 1."""
     try:
-        build()()
+        build(sys.argv[1] if len(sys.argv) > 1 else None)()
     except CohortlabError as error:
         typer.echo(f"cohortlab: {error.message}", err=True)
         if error.hint:
