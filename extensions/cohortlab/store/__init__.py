@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from cohortlab.store.contracts import AccessCondition, Manifest, ManifestFields, SeriesAttributes
 
 if TYPE_CHECKING:
-    from cohortlab.store.manifest import read_manifest
+    from cohortlab.store.manifest import read_manifest, trusted_keys
     from cohortlab.store.read import SeriesRef, Store
     from cohortlab.store.series import SeriesGroup, group
     from cohortlab.store.session import datasets, find, open_
-    from cohortlab.store.verify import Report, trusted_keys, verify_store
+    from cohortlab.store.verify import Report, verify_store
     from cohortlab.store.write import StoreWriter
 
 _LAZY = {
@@ -27,7 +27,7 @@ _LAZY = {
     "group": "series",
     "open_": "session",
     "read_manifest": "manifest",
-    "trusted_keys": "verify",
+    "trusted_keys": "manifest",
     "verify_store": "verify",
 }
 

@@ -1,4 +1,4 @@
-"""The commands `cohortlab verify` and `cohortlab datasets`."""
+"""The commands `cohortlab verify` and `cohortlab datasets`. The image libraries load when one runs, not for `--help`."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cohortlab import store
 from cohortlab.errors import InvalidInputError
 from cohortlab.keys import PublicKey
-from cohortlab.store.session import KEYS, session_folder
-from cohortlab.store.session import datasets as mounted
-from cohortlab.store.verify import trusted_keys, verify_store
+from cohortlab.store.layout import KEYS_VARIABLE as KEYS
+from cohortlab.store.manifest import trusted_keys
 
 _KEY_HELP = f"Trusted public key of the gate, ed25519:… or its .pub file; may be repeated. Default: {KEYS}."
 
@@ -30,7 +30,7 @@ def _keys(given: list[str] | None) -> list[PublicKey]:
 
 
 def verify(
-    store: Annotated[Path, typer.Argument(help="The store: the folder that holds dataset.json.")],
+    path: Annotated[Path, typer.Argument(metavar="STORE", help="The store: the folder that holds dataset.json.")],
     key: Annotated[list[str] | None, typer.Option(help=_KEY_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -40,14 +40,14 @@ def verify(
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=None)
-        report = verify_store(store, trusted, lambda done, total: progress.update(task, completed=done, total=total))
+        report = store.verify_store(path, trusted, lambda done, total: progress.update(task, completed=done, total=total))
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     elif report.ok:
         size = f"{report.objects} objects, {report.bytes / 1e6:.1f} MB, {report.series} series"
         typer.echo(f"{report.dataset} {report.version} is as signed by key {report.key_id}: {size}.")
     else:
-        typer.echo(f"{store} is not as signed: {len(report.findings)} finding(s).", err=True)
+        typer.echo(f"{path} is not as signed: {len(report.findings)} finding(s).", err=True)
         for finding in report.findings:
             typer.echo(f"  {finding.problem:10} {finding.path}: {finding.message}", err=True)
     raise typer.Exit(0 if report.ok else 1)
@@ -61,7 +61,7 @@ def datasets(
     """List the datasets in a folder whose signature verifies. Exit code 1 when one does not."""
     if folder is not None and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder")
-    found = mounted(folder or session_folder(), _keys(key))
+    found = store.datasets(folder, _keys(key))
     if as_json:
         rows = [
             {

@@ -8,6 +8,9 @@ IMAGES, SEGMENTATIONS, CATALOGUE = "images", "segmentations", "catalogue"
 MANIFEST = "dataset.json"
 CATALOGUE_FILE = f"{CATALOGUE}/series.parquet"
 
+FOLDER_VARIABLE, KEYS_VARIABLE = "COHORTLAB_DATASETS", "COHORTLAB_TRUSTED_KEYS"
+"""What a session's environment says: the folder of its datasets, the gate keys whose stores it opens."""
+
 SHARD_EDGE = 512
 _CHUNK_3D = (16, 64, 64)
 _CHUNK_2D = (512, 512)

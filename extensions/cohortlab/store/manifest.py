@@ -102,4 +102,18 @@ def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Manifest:
     return manifest
 
 
+def trusted_keys(texts: Sequence[str]) -> list[PublicKey]:
+    """Public keys from ``ed25519:…`` texts or from files that hold one. Raises `InvalidInputError`."""
+    keys = []
+    for text in texts:
+        word = text.strip()
+        if not word.startswith("ed25519:"):
+            try:
+                word = Path(word).read_text(encoding="ascii").strip()
+            except (OSError, ValueError):
+                raise InvalidInputError("A trusted key is neither ed25519:… nor a file that holds one.") from None
+        keys.append(PublicKey(word))
+    return keys
+
+
 _HINT = "It was changed after the gate wrote it, or was not written by a gate that is trusted here. Ask the data steward for a sound copy."

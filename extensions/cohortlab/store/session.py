@@ -13,11 +13,10 @@ import xarray as xr
 
 from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError
 from cohortlab.keys import PublicKey
-from cohortlab.store.layout import MANIFEST
+from cohortlab.store.layout import FOLDER_VARIABLE, KEYS_VARIABLE, MANIFEST
+from cohortlab.store.manifest import trusted_keys
 from cohortlab.store.read import SeriesRef, Store, store_of
-from cohortlab.store.verify import trusted_keys
 
-FOLDER, KEYS = "COHORTLAB_DATASETS", "COHORTLAB_TRUSTED_KEYS"
 _DEFAULT = "/datasets"
 
 _EMPTY = "No dataset is mounted here."
@@ -64,15 +63,15 @@ class Datasets(list[Store]):
 
 def session_folder() -> Path:
     """Where this session's datasets are mounted."""
-    return Path(os.environ.get(FOLDER) or _DEFAULT)
+    return Path(os.environ.get(FOLDER_VARIABLE) or _DEFAULT)
 
 
 def session_keys() -> list[PublicKey]:
     """The keys that this session trusts. Raises `InvalidInputError` when the environment names none or something else."""
-    texts = [text for text in os.environ.get(KEYS, "").split(",") if text.strip()]
+    texts = [text for text in os.environ.get(KEYS_VARIABLE, "").split(",") if text.strip()]
     if not texts:
         raise InvalidInputError(
-            f"No trusted key: {KEYS} is not set.", hint="It holds the gate's public key, ed25519:…; in a session the hub sets it."
+            f"No trusted key: {KEYS_VARIABLE} is not set.", hint="It holds the gate's public key, ed25519:…; in a session the hub sets it."
         )
     return trusted_keys(texts)
 
@@ -102,10 +101,19 @@ def datasets(folder: str | Path | None = None, trusted: Sequence[PublicKey] | No
     stores, problems = [], []
     for place in places:
         try:
-            stores.append(Store.open(place, keys))
+            stores.append(_named(Store.open(place, keys), place))
         except CohortlabError as error:
             problems.append((str(place.relative_to(where)), f"{error.message} {error.hint}".strip()))
     return Datasets(stores, where, problems)
+
+
+def _named(store: Store, place: Path) -> Store:
+    """The store, when it lies where its own id (and version) say; another dataset in its place is not what was granted."""
+    if place.name != store.id and (place.parent.name, place.name) != (store.id, store.version):
+        raise IntegrityError(
+            f"The folder {place.name} holds {store.id} {store.version}.", hint="Ask the operator to mount what was granted."
+        )
+    return store
 
 
 def find(what: str | Path | Store | SeriesRef | xr.DataArray) -> Store | SeriesRef:
@@ -130,7 +138,7 @@ def find(what: str | Path | Store | SeriesRef | xr.DataArray) -> Store | SeriesR
 def _by_name(name: str) -> Store | SeriesRef:
     mounted = datasets()
     dataset, _, series = name.partition("/")
-    for store in mounted:
+    for store in sorted(mounted, key=lambda s: [int(n) for n in s.version.partition("-")[0].split(".")], reverse=True):
         if store.id == dataset:
             return store[series] if series else store
         if not series and any(ref.id == dataset for ref in [*store, *store.segmentations]):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError
+from cohortlab.errors import CohortlabError, NotFoundError
 from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest
 from cohortlab.store.manifest import file_digest, read_manifest, walk
@@ -142,17 +142,3 @@ def _slabs(shape: Sequence[int], most: int = 1 << 24) -> list[tuple[int | slice,
     step = max(16, step // 16 * 16) if shape[-3] > 16 else shape[-3]  # noqa: PLR2004 - whole inner chunks
     leads: list[tuple[int, ...]] = list(np.ndindex(*shape[:-3]))
     return [(*lead, slice(z, min(z + step, shape[-3]))) for lead in leads for z in range(0, shape[-3], step)]
-
-
-def trusted_keys(texts: Sequence[str]) -> list[PublicKey]:
-    """Public keys from ``ed25519:…`` texts or from files that hold one. Raises `InvalidInputError`."""
-    keys = []
-    for text in texts:
-        word = text.strip()
-        if not word.startswith("ed25519:"):
-            try:
-                word = Path(word).read_text(encoding="ascii").strip()
-            except (OSError, ValueError):
-                raise InvalidInputError("A trusted key is neither ed25519:… nor a file that holds one.") from None
-        keys.append(PublicKey(word))
-    return keys
