@@ -30,9 +30,10 @@ _FORMS: Final[dict[str, re.Pattern[str]]] = {
 @cache
 def _dictionary() -> dict[tuple[str, str], str]:
     """(scheme, value) -> meaning, of all context groups of PS3.16."""
+    tables: dict[str, dict[str, dict[str, tuple[str, list[int]]]]] = concepts  # type: ignore[assignment]  # pydicom says object
     return {
         (scheme, value): meaning
-        for scheme, by_keyword in concepts.items()
+        for scheme, by_keyword in tables.items()
         for values in by_keyword.values()
         for value, (meaning, *_) in values.items()
     }

@@ -49,7 +49,7 @@ def show(file: Annotated[Path, typer.Argument(help="The private key.")]) -> None
     typer.echo(load_key(file).public.text)
 
 
-def ingest(
+def ingest(  # noqa: PLR0917  typer reads the options from the parameters
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="DICOM files, or folders that hold them at any depth.")],
     dataset: Annotated[str, typer.Option(help="The dataset's id: lower-case letters, digits, hyphens.")],
     store: Annotated[Path, typer.Option(help="The folder of stores; the version goes to FOLDER/ID/VERSION.", metavar="FOLDER")],
@@ -66,9 +66,7 @@ def ingest(
     ] = False,
     pixels_checked: Annotated[
         bool,
-        typer.Option(
-            "--pixels-checked", help="You looked at all secondary captures and ultrasound images: no text in them identifies a person."
-        ),
+        typer.Option("--pixels-checked", help="You looked at all secondary captures and ultrasound images: none shows who it is."),
     ] = False,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="The images are computed and show no person.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be accepted and refused; write nothing.")] = False,
@@ -89,10 +87,24 @@ def ingest(
     """
     with _progress(quiet=as_json) as progress:
         options = Options(
-            key=key_file, version=version, title=title, description=description, publisher=publisher, licence=licence, source=source, access=access,
-            duo=tuple(duo or ()), synthetic=synthetic, deidentify=deidentify, dry_run=dry_run, quarantine=quarantine, pixels_checked=pixels_checked,
-            strict=strict, max_file_bytes=max_file_size * 2**20, progress=progress,
-        )  # fmt: skip
+            key=key_file,
+            version=version,
+            title=title,
+            description=description,
+            publisher=publisher,
+            licence=licence,
+            source=source,
+            access=access,
+            duo=tuple(duo or ()),
+            synthetic=synthetic,
+            deidentify=deidentify,
+            dry_run=dry_run,
+            quarantine=quarantine,
+            pixels_checked=pixels_checked,
+            strict=strict,
+            max_file_bytes=max_file_size * 2**20,
+            progress=progress,
+        )
         report = run(sources, dataset, store, options)
     if as_json:
         typer.echo(json.dumps(_as_json(report)))
@@ -123,7 +135,7 @@ def _progress(*, quiet: bool) -> Iterator[Callback]:
 
         def line(what: str, done: int, total: int) -> None:
             if what == "reading headers" and done == total:
-                print(f"{what}: {total}", file=sys.stderr, flush=True)
+                typer.echo(f"{what}: {total}", err=True)
 
         yield line
 

@@ -49,7 +49,7 @@ def shift_date(text: str, shift: timedelta, at: str = "") -> str | None:
     try:
         if moment is None:
             return f"{day - timedelta(days=shift.days):%Y%m%d}".zfill(8)
-        return f"{datetime.combine(day, moment[0]) - shift:%Y%m%d}".zfill(8)  # noqa: DTZ001  DICOM times are local, without a zone
+        return f"{datetime.combine(day, moment[0]) - shift:%Y%m%d}".zfill(8)
     except OverflowError:
         return None
 
@@ -59,7 +59,7 @@ def shift_time(text: str, shift: timedelta) -> str | None:
     moment = _time(text)
     if moment is None:
         return None
-    moved = datetime.combine(date(2000, 1, 2), moment[0]) - timedelta(seconds=shift.seconds)  # noqa: DTZ001  as above
+    moved = datetime.combine(date(2000, 1, 2), moment[0]) - timedelta(seconds=shift.seconds)
     return _write_time(moved, moment[1])
 
 
@@ -80,7 +80,7 @@ def shift_datetime(text: str, shift: timedelta) -> str | None:
     if moment is None:
         return None
     try:
-        moved = datetime.combine(day, moment[0]) - shift  # noqa: DTZ001  as above
+        moved = datetime.combine(day, moment[0]) - shift
     except OverflowError:
         return None
     return f"{moved:%Y%m%d}".zfill(8) + _write_time(moved, moment[1])

@@ -1,7 +1,7 @@
 """Find DICOM files and read them with limits: structure first, without trusting any length, values only after that.
 
-The structure check follows PS3.10 chapter 7 and PS3.5 chapter 7 over the bytes as they lie on the disk. So a file that ends too early, carries
-something behind its end or claims a length that it does not have is found before a library allocates anything for it.
+The structure check follows PS3.10 chapter 7 and PS3.5 chapter 7 over the bytes as they lie on the disk. So a file that ends too early,
+carries something behind its end or claims a length that it does not have is found before a library allocates anything for it.
 """
 
 import mmap
@@ -21,32 +21,8 @@ from cohortlab.deidentify.report import Reason
 from cohortlab.errors import InvalidInputError, NotFoundError, StorageError
 
 _PREAMBLE, _MAGIC = 128, b"DICM"
-_SHORT_LENGTH: Final = frozenset(
-    (
-        b"AE",
-        b"AS",
-        b"AT",
-        b"CS",
-        b"DA",
-        b"DS",
-        b"DT",
-        b"FL",
-        b"FD",
-        b"IS",
-        b"LO",
-        b"LT",
-        b"PN",
-        b"SH",
-        b"SL",
-        b"SS",
-        b"ST",
-        b"TM",
-        b"UI",
-        b"UL",
-        b"US",
-    )
-)
-_LONG_LENGTH: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_SHORT_LENGTH: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG_LENGTH: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS: Final = 0x7FE00010
@@ -55,9 +31,20 @@ _DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _MAX_DEPTH, _MAX_ELEMENTS, _MAX_INFLATED = 32, 5_000_000, 2**30
 
 READ_ERRORS: Final = (
-    InvalidDicomError, BytesLengthException, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RecursionError,
-    OverflowError, struct.error, zlib.error,
-)  # fmt: skip
+    InvalidDicomError,
+    BytesLengthException,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    NotImplementedError,
+    RecursionError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 """What pydicom raises on files that are not what they say; each becomes a reason code."""
 
 

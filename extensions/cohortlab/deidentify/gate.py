@@ -1,7 +1,7 @@
-"""The gate: from DICOM files to a dataset version. It is the only program that writes a store.
+r"""The gate: from DICOM files to a dataset version. It is the only program that writes a store.
 
     find files -> check their structure -> sort into series -> triage -> de-identify -> verify -> store, sign
-                                                          \\-> refuse: a reason, tag names, quarantine
+                                                          \-> refuse: a reason, tag names, quarantine
 
 Every object passes the profile, also one that was de-identified before: what is not on the allow-list never gets in, and identifiers are
 those of this dataset. Without `deidentify`, an object must say by PS3.15 codes that it was de-identified; else it is refused. One object
@@ -334,7 +334,7 @@ def _fields(dataset: str, options: Options, run: _Run) -> ManifestFields:
             "method": METHOD,
             "profile": PROFILE,
             "verifier": verifier.VERIFIER,
-            "codes": sorted(run.codes),
+            "codes": [*sorted(run.codes)],
             "recognisable": run.recognisable,
             "pixels": "checked by a person" if options.pixels_checked else "headers checked",
             "refused_series": sum(1 for o in run.outcomes if not o.accepted),

@@ -4,14 +4,14 @@ The Basic Application Level Confidentiality Profile of DICOM PS3.15 Annex E with
 Modified Dates, Clean Descriptors, Retain Device Identity, Retain Patient Characteristics and Retain Safe Private. Nothing is removed in
 place: a new data set is built from what may survive, at every depth, so whatever is not understood is not there.
 
-What Retain Device keeps is maker, model and software, never a serial number or a station. Of private attributes the b-values survive, written
-as the standard's DiffusionBValue. Ages above 89 become 90. Pixels are taken over as they are: what is written in them is not the profile's
-to judge (see `triage`).
+What Retain Device keeps is maker, model and software, never a serial number or a station. Of private attributes the b-values survive,
+written as the standard's DiffusionBValue. Ages above 89 become 90. Pixels are taken over as they are: what is written in them is not the
+profile's to judge (see `triage`).
 """
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -69,14 +69,6 @@ class Removed:
         self.tags[name] = self.tags.get(name, 0) + 1
 
 
-@dataclass(frozen=True)
-class _Patient:
-    """What is the same in all objects of one patient."""
-
-    key: str
-    banned: frozenset[str]
-
-
 def identifiers_of(source: Dataset) -> frozenset[str]:
     """The words of a data set's own identifiers, at any depth: names, numbers, institution. They may stay in no text of it."""
     values: list[str] = []
@@ -110,123 +102,135 @@ class Profile:
         uid = str(source.get("SOPInstanceUID", "")).strip()
         if not uid:
             raise InvalidInputError("The object has no SOP Instance UID.")
-        removed = Removed()
         key = str(source.get("PatientID", "") or "").strip() or str(source.get("StudyInstanceUID", "") or uid)
-        result = self._data_set(source, _Patient(key, identifiers_of(source)), removed, 0)
+        once = _Pass(self._names, self._allowed, key, identifiers_of(source))
+        result = once.data_set(source, 0)
         result.PatientID = result.PatientName = self._names.patient(key)
-        self._values_from_private(source, result)
-        self._declare(result, claims)
-        self._file_meta(source, result)
-        return result, removed
+        _values_from_private(source, result)
+        _declare(result, claims)
+        _file_meta(source, result)
+        return result, once.removed
 
     def series_uid(self, uid: str) -> str:
         """The new UID of a series, as it will be in the store."""
         return self._names.uid(uid)
 
-    def _data_set(self, source: Dataset, patient: _Patient, removed: Removed, depth: int) -> Dataset:
+
+class _Pass:
+    """One object on its way through the profile."""
+
+    def __init__(self, names: Pseudonyms, allowed: dict[int, rules.Allowed], patient: str, banned: frozenset[str]) -> None:
+        self._names, self._allowed, self._patient, self._banned = names, allowed, patient, banned
+        self._shift = names.shift(patient)
+        self.removed = Removed()
+
+    def data_set(self, source: Dataset, depth: int) -> Dataset:
+        """A new data set of what may survive of `source`."""
         if depth > MAX_DEPTH:
             raise InvalidInputError("The object nests sequences too deep.")
         result = Dataset()
         for tag in source.keys():  # noqa: SIM118  iterating over a data set would convert elements that are removed anyway
             rule = self._allowed.get(int(tag))
-            if rule is None or (rule.top_only and depth) or rule.rule in {"code", "made"}:
-                removed.add(BaseTag(tag))
-                continue
-            element = source[tag]
-            if element.VR not in _vrs(int(tag)):
-                removed.add(element)
-                continue
-            made = self._element(element, rule, source, patient, removed, depth)
-            if made is None and rule.keyword == "SegmentLabel":  # must not be empty (PS3.3 C.8.20.4)
-                made = DataElement(tag, "LO", "Segment")
+            made = None
+            if rule is not None and not (rule.top_only and depth) and rule.rule not in {"code", "made"}:
+                element = source[tag]
+                if element.VR in _vrs(int(tag)):
+                    made = self._element(element, rule, source, depth)
+                if made is None and rule.keyword == "SegmentLabel":  # must not be empty (PS3.3 C.8.20.4)
+                    made = DataElement(tag, "LO", "Segment")
             if made is None:
-                removed.add(element)
+                self.removed.add(BaseTag(tag))
             else:
                 result.add(made)
         return result
 
-    def _element(
-        self, element: DataElement, rule: rules.Allowed, source: Dataset, patient: _Patient, removed: Removed, depth: int
-    ) -> DataElement | None:
+    def _element(self, element: DataElement, rule: rules.Allowed, source: Dataset, depth: int) -> DataElement | None:
         """The element that takes the place of `element`, or None."""
+        if rule.rule == "pixels" or (rule.rule in {"number", "integer"} and _numbers(element, rule)):
+            return element
+        if rule.rule in {"items", "codes"}:
+            make = self._items if rule.rule == "items" else self._codes
+            sequence = make(element.value, depth)
+            return DataElement(element.tag, "SQ", sequence) if sequence else None
+        at = ""
+        if rule.rule == "date":
+            at = str(source.get(rule.keyword.removesuffix("Date") + "Time") or "")
+        value = "" if rule.rule == "empty" else _each(element.value, lambda text: self._value(text, rule, at))
+        return None if value is None else DataElement(element.tag, element.VR, value)
+
+    def _value(self, text: str, rule: rules.Allowed, at: str) -> str | None:  # noqa: PLR0911  one answer a rule
+        """One value under its rule; None or empty when it may not stay. `at`: the time that belongs to a date."""
         match rule.rule:
             case "pseudonym":
-                value: Any = self._names.patient(patient.key)
-            case "empty":
-                value = ""
-            case "pixels":
-                return element
-            case "items":
-                items = [self._data_set(item, patient, removed, depth + 1) for item in element.value]
-                value = Sequence([item for item in items if len(item)])
-                if not value:
-                    return None
-            case "codes":
-                value = self._codes(element.value, patient, removed, depth)
-                if not value:
-                    return None
-            case "date":
-                at = source.get(rule.keyword.removesuffix("Date") + "Time")
-                value = _each(element.value, lambda v: shift_date(v, self._names.shift(patient.key), at if isinstance(at, str) else ""))
-            case "time":
-                value = _each(element.value, lambda v: shift_time(v, self._names.shift(patient.key)))
-            case "datetime":
-                value = _each(element.value, lambda v: shift_datetime(v, self._names.shift(patient.key)))
+                return self._names.patient(self._patient)
             case "uid":
-                value = _each(element.value, lambda v: v if v.startswith(STANDARD_ROOT) and UID(v).name != v else self._names.uid(v))
+                return text if text.startswith(STANDARD_ROOT) and UID(text).name != text else self._names.uid(text)
+            case "date":
+                return shift_date(text, self._shift, at)
+            case "time":
+                return shift_time(text, self._shift)
+            case "datetime":
+                return shift_datetime(text, self._shift)
+            case "text":
+                return clean(text, self._banned)
             case "number" | "integer":
-                return element if _numbers(element, rule) else None
+                return None
             case _:
-                value = _each(element.value, lambda v: _text(v, rule, patient.banned))
-        if value is None:
-            return None
-        return DataElement(element.tag, element.VR, value)
+                return _term(text, rule)
 
-    def _codes(self, items: Iterable[Dataset], patient: _Patient, removed: Removed, depth: int) -> Sequence:
+    def _items(self, items: Iterable[Dataset], depth: int) -> Sequence:
+        """The items of a sequence that have something left."""
+        made = (self.data_set(item, depth + 1) for item in items)
+        return Sequence([item for item in made if len(item)])
+
+    def _codes(self, items: Iterable[Dataset], depth: int) -> Sequence:
         """Code items with their modifiers; what cannot be shown to be a code is left out."""
+        if depth > MAX_DEPTH:
+            raise InvalidInputError("The object nests sequences too deep.")
         kept = []
         for item in items:
-            made = clean_code(item, patient.banned)
+            made = clean_code(item, self._banned)
             if made is None:
                 continue
-            if depth < MAX_DEPTH:
-                nested = Dataset()
-                for tag in item.keys():  # noqa: SIM118  as above
-                    rule = self._allowed.get(int(tag))
-                    if (
-                        rule is not None
-                        and rule.rule == "codes"
-                        and (modifiers := self._codes(item[tag].value, patient, removed, depth + 1))
-                    ):
-                        nested.add(DataElement(tag, "SQ", modifiers))
-                made.update(nested)
+            for tag in item.keys():  # noqa: SIM118  as above
+                rule = self._allowed.get(int(tag))
+                if (
+                    rule is not None
+                    and rule.rule == "codes"
+                    and item[tag].VR == "SQ"
+                    and (modifiers := self._codes(item[tag].value, depth + 1))
+                ):
+                    made.add(DataElement(tag, "SQ", modifiers))
             kept.append(made)
         return Sequence(kept)
 
-    def _values_from_private(self, source: Dataset, result: Dataset) -> None:
-        """Write down in the standard's own attributes what vendors say in private ones and readers need: b-values."""
-        if "DiffusionBValue" not in result and result.get("Modality") == "MR":
-            value = b_value(source)
-            if value is not None:
-                result.DiffusionBValue = value
 
-    def _declare(self, result: Dataset, claims: Iterable[str]) -> None:
-        """Say what was done (PS3.15 E.1.1): (0012,0062), (0012,0063), (0012,0064), (0028,0303)."""
-        codes = sorted({*rules.OURS, *(c for c in claims if c in rules.PIXEL_CLAIMS)})
-        result.PatientIdentityRemoved = "YES"
-        result.DeidentificationMethod = METHOD
-        result.DeidentificationMethodCodeSequence = Sequence([code_item(code, rules.CODES[code]) for code in codes])
-        result.LongitudinalTemporalInformationModified = "MODIFIED"
+def _values_from_private(source: Dataset, result: Dataset) -> None:
+    """Write down in the standard's own attributes what vendors say in private ones and readers need: b-values."""
+    if "DiffusionBValue" not in result and result.get("Modality") == "MR":
+        value = b_value(source)
+        if value is not None:
+            result.DiffusionBValue = value
 
-    def _file_meta(self, source: Dataset, result: Dataset) -> None:
-        """File meta information of our own: nothing of the source's but the transfer syntax and the SOP class."""
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = result.get("SOPClassUID", "")
-        meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
-        meta.TransferSyntaxUID = source.file_meta.TransferSyntaxUID
-        meta.ImplementationClassUID = IMPLEMENTATION_UID
-        result.file_meta = meta
-        result.preamble = b"\0" * 128
+
+def _declare(result: Dataset, claims: Iterable[str]) -> None:
+    """Say what was done (PS3.15 E.1.1): (0012,0062), (0012,0063), (0012,0064), (0028,0303)."""
+    codes = sorted({*rules.OURS, *(c for c in claims if c in rules.PIXEL_CLAIMS)})
+    result.PatientIdentityRemoved = "YES"
+    result.DeidentificationMethod = METHOD
+    result.DeidentificationMethodCodeSequence = Sequence([code_item(code, rules.CODES[code]) for code in codes])
+    result.LongitudinalTemporalInformationModified = "MODIFIED"
+
+
+def _file_meta(source: Dataset, result: Dataset) -> None:
+    """File meta information of our own: nothing of the source's but the transfer syntax and the SOP class."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = result.get("SOPClassUID", "")
+    meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
+    meta.TransferSyntaxUID = source.file_meta.TransferSyntaxUID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
+    result.file_meta = meta
+    result.preamble = b"\0" * 128
 
 
 @cache
@@ -235,8 +239,8 @@ def _vrs(tag: int) -> tuple[str, ...]:
     return tuple(dictionary_VR(tag).split(" or "))
 
 
-def _each(value: Any, change: Any) -> Any:
-    """`change` on each value; None when none is left. A value that does not survive among others becomes empty, to keep the others' places."""
+def _each(value: Any, change: Callable[[str], str | None]) -> Any:
+    """`change` on each value; None when nothing is left. A lost value among others becomes empty, so that the others keep their places."""
     if value is None or value == "":
         return ""
     values = list(value) if isinstance(value, MultiValue | list) else [value]
@@ -246,11 +250,9 @@ def _each(value: Any, change: Any) -> Any:
     return changed if len(changed) > 1 else changed[0]
 
 
-def _text(value: str, rule: rules.Allowed, banned: Collection[str]) -> str:
-    """One text value under its rule; empty when it may not stay."""
+def _term(value: str, rule: rules.Allowed) -> str:
+    """A value of a closed vocabulary; empty when it may not stay."""
     match rule.rule:
-        case "text":
-            return clean(value, banned)
         case "term":
             return clean_term(value)
         case "enum":

@@ -14,15 +14,13 @@ from cohortlab.deidentify.report import Finding, Reason
 _SECONDARY_CAPTURE: Final = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.7(?:\.[1-4])?")
 _DOCUMENT: Final = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.104\.\d+")
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"
-_CAPTURE_WORDS: Final = frozenset(
-    {
-        "SCREENSAVE", "SCREEN SAVE", "SCREENSHOT", "SCREEN_SAVE", "SCREEN_CAPTURE", "SCREEN CAPTURE", "SCRCAPTURE", "DOSE_INFO", "DOSE INFO", "DOSE",
-        "DOSE_REPORT", "PATIENT_INFO", "PATIENT INFO", "PROTOCOL", "EXAM_SUMMARY", "REPORT", "REF_SURVIEW", "LABEL", "OVERVIEW", "FORM", "CSA REPORT",
-    }
-)  # fmt: skip
+_CAPTURE_WORD: Final = re.compile(
+    r"SCREEN[ _]?(SAVE|SHOT|CAPTURE)|SCRCAPTURE|DOSE([ _](INFO|REPORT))?|PATIENT[ _]INFO|PROTOCOL|EXAM[ _]SUMMARY|"
+    r"(CSA )?REPORT|REF_SURVIEW|LABEL|OVERVIEW|FORM"
+)
 _CAPTURE_TEXT: Final = re.compile(
-    r"screen ?(save|shot|cap)|dose ?(report|info|summary|record|page)|exam ?summary|patient ?protocol|summary series|scan(ned)? document|"
-    r"key ?images?\b|requisition|worksheet",
+    r"screen ?(save|shot|cap)|dose ?(report|info|summary|record|page)|exam ?summary|patient ?protocol|summary series|"
+    r"scan(ned)? document|key ?images?\b|requisition|worksheet",
     re.IGNORECASE,
 )
 _GREY_MODALITIES: Final = frozenset({"CT", "MR", "PT", "MG", "DX", "CR", "NM", "SEG"})
@@ -30,13 +28,15 @@ _WRITTEN_ON: Final = frozenset({"US", "XA", "RF", "OT", "ES", "XC"})
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", ""})
 _SHOWS_FACES: Final = frozenset({"CT", "MR", "PT"})
 _HEAD: Final = re.compile(
-    r"head|brain|skull|cranium|face|facial|neck|sinus|orbit|\bears?\b|\beyes?\b|mandib|maxill|nasal|nose|pharynx|larynx|whole ?body|wholebody|"
+    r"head|brain|skull|cranium|face|facial|neck|sinus|orbit|\bears?\b|\beyes?\b|mandib|maxill|nasal|nose|pharynx|larynx|whole ?body|"
     r"pituitar|sella|temporal bone|cerebr|kopf|hersen|hoofd|hals|jaw|dental|teeth|tooth|\btmj\b|\biac\b|parotid|salivary|tongue|oral",
     re.IGNORECASE,
 )
 _NOT_HEAD: Final = re.compile(
-    r"chest|thorax|lung|abdom|pelvi|prostat|liver|kidney|breast|knee|ankle|foot|feet|hand|wrist|elbow|hip|leg|arm|shoulder|heart|cardiac|"
-    r"lumbar|lspine|l ?spine|t ?spine|pancrea|spleen|bladder|rectum|rectal|uterus|cervix|ovar|colon|femur|tibia|bowel|stomach|extremity|coronary|aorta",
+    r"chest|thorax|lung|abdom|pelvi|prostat|liver|kidney|breast|knee|ankle|foot|feet|hand|wrist|elbow|hip|leg|arm|shoulder|heart|"
+    r"cardiac|lumbar|lspine|l ?spine|t ?spine|"
+    r"pancrea|spleen|bladder|rectum|rectal|uterus|cervix|ovar|colon|femur|tibia|bowel|stomach|extremity|"
+    r"coronary|aorta",
     re.IGNORECASE,
 )
 
@@ -68,7 +68,7 @@ def burned_in(header: Dataset, *, pixels_checked: bool) -> list[Finding]:
         return [Finding(reason=Reason.EMBEDDED_DOCUMENT, tags=("SOPClassUID",))]
     if _word(header, "BurnedInAnnotation") == "YES":
         found.append(Finding(reason=Reason.BURNED_IN, tags=("BurnedInAnnotation",)))
-    if any(value.upper() in _CAPTURE_WORDS for value in _values(header, "ImageType")[2:]):
+    if any(_CAPTURE_WORD.fullmatch(value.upper()) for value in _values(header, "ImageType")[2:]):
         found.append(Finding(reason=Reason.SCREEN_CAPTURE, tags=("ImageType",)))
     described = [
         k for k in ("SeriesDescription", "ImageComments", "ProtocolName") if any(_CAPTURE_TEXT.search(v) for v in _values(header, k))

@@ -1,13 +1,13 @@
 """The independent verifier: proves that a data set holds only what an anonymised one may hold, or says why it does not.
 
 It shares no code and no list with the profile. What may be there is written in `verifier.toml` and `verifier_words.txt`; every element
-must be in them at its depth, every text must be one of a few words, match a form, or consist of known words and short numbers. What cannot be
-shown to be harmless is refused. Findings name tags and reasons, never values.
+must be in them at its depth, every text must be one of a few words, match a form, or consist of known words and short numbers. What
+cannot be shown to be harmless is refused. Findings name tags and reasons, never values.
 """
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -39,6 +39,7 @@ _SEPARATORS: Final = re.compile(r"[ _\-/+.,*()]*")
 _CALENDAR: Final = re.compile(
     r"(?<![0-9])(?:[0-9]{1,2}[./\- ][0-9]{1,2}[./\- ](?:19|20)?[0-9]{2}|(?:19|20)[0-9]{2}[./\- ][0-9]{1,2}[./\- ][0-9]{1,2})(?![0-9])"
 )
+_TABLE_BYTES: Final = 2 * 65_536
 _RUN, _DIGITS = 4, 12  # longest run of digits in a text, most digits in all
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 _CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
@@ -229,48 +230,40 @@ def _items(data_set: Dataset, case: _Case, depth: int) -> Iterator[tuple[Reason,
 
 
 def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Iterator[tuple[Reason, str]]:
+    """One element that may be where it is: what is wrong with its value."""
     lists = _lists()
-    value = element.value
+    kind = lists.kinds.get(keyword, "codes")
     if keyword in lists.enumerated:
-        if not all(v in lists.enumerated[keyword] for v in _strings(value) if v):
-            yield Reason.VALUE_NOT_ALLOWED, keyword
+        wrong = not all(v in lists.enumerated[keyword] for v in _strings(element.value) if v)
+    elif keyword in lists.patterns:
+        wrong = not all(lists.patterns[keyword].fullmatch(v) for v in _strings(element.value))
+    elif kind == "sequences":
+        for item in element.value:
+            yield from _items(item, case, depth + 1)
         return
-    if keyword in lists.patterns:
-        if not all(lists.patterns[keyword].fullmatch(v) for v in _strings(value)):
-            yield Reason.VALUE_NOT_ALLOWED, keyword
+    elif kind == "codes":
+        for item in element.value:
+            yield from _code(item, keyword, case)
         return
-    match lists.kinds.get(keyword, "codes"):
-        case "sequences":
-            for item in value:
-                yield from _items(item, case, depth + 1)
-        case "codes":
-            for item in value:
-                yield from _code(item, keyword, case)
-        case "blank":
-            if any(_strings(value)):
-                yield Reason.VALUE_NOT_ALLOWED, keyword
-        case "dates":
-            if any(_strings(value)) and not case.dated:
-                yield Reason.DATES_NOT_CLAIMED, keyword
-            if not all(_is_date(v, element.VR) for v in _strings(value) if v):
-                yield Reason.VALUE_NOT_ALLOWED, keyword
-        case "instances":
-            if not all(_is_ours(v) or _WELL_KNOWN.fullmatch(v) for v in _strings(value) if v):
-                yield Reason.UID_NOT_OURS, keyword
-        case "classes":
-            if not all(_CLASS.fullmatch(v) for v in _strings(value) if v):
-                yield Reason.SOP_CLASS, keyword
-        case "numbers":
-            if not _is_number(element):
-                yield Reason.VALUE_NOT_ALLOWED, keyword
-        case "tables":
-            if not isinstance(value, bytes | int | list | MultiValue) or (isinstance(value, bytes) and len(value) > 2 * 65536):
-                yield Reason.VALUE_NOT_ALLOWED, keyword
-        case "words":
-            yield from _text(value, keyword, frozenset() if element.VR == "CS" else case.names)
-        case "pixels":
-            if not isinstance(value, bytes):
-                yield Reason.VALUE_NOT_ALLOWED, keyword
+    elif kind == "words":
+        yield from _text(element.value, keyword, frozenset() if element.VR == "CS" else case.names)
+        return
+    else:
+        if kind == "dates" and any(_strings(element.value)) and not case.dated:
+            yield Reason.DATES_NOT_CLAIMED, keyword
+        wrong = not _FITS[kind](element)
+    if wrong:
+        yield {"instances": Reason.UID_NOT_OURS, "classes": Reason.SOP_CLASS}.get(kind, Reason.VALUE_NOT_ALLOWED), keyword
+
+
+def _filled(element: DataElement) -> list[str]:
+    return [value for value in _strings(element.value) if value]
+
+
+def _is_table(element: DataElement) -> bool:
+    """A look-up table: numbers, or no more bytes than one of 16 bits has."""
+    value = element.value
+    return isinstance(value, int | list | MultiValue) or (isinstance(value, bytes) and len(value) <= _TABLE_BYTES)
 
 
 def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, str]]:
@@ -300,7 +293,8 @@ def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, st
 @cache
 def _meanings() -> frozenset[str]:
     """The words of the standard's coded meanings (PS3.16)."""
-    texts = (names[0] for by_keyword in concepts.values() for values in by_keyword.values() for names in values.values())
+    tables: dict[str, dict[str, dict[str, tuple[str, list[int]]]]] = concepts  # type: ignore[assignment]  # pydicom says object
+    texts = (names[0] for by_keyword in tables.values() for values in by_keyword.values() for names in values.values())
     return frozenset(run for text in texts for run in re.findall(r"[a-z]+", text.lower()))
 
 
@@ -334,6 +328,18 @@ def _is_number(element: DataElement) -> bool:
     return False
 
 
+_FITS: Final[dict[str, Callable[[DataElement], bool]]] = {
+    "blank": lambda e: not _filled(e),
+    "dates": lambda e: all(_is_date(v, e.VR) for v in _filled(e)),
+    "instances": lambda e: all(_is_ours(v) or _WELL_KNOWN.fullmatch(v) for v in _filled(e)),
+    "classes": lambda e: all(_CLASS.fullmatch(v) for v in _filled(e)),
+    "numbers": _is_number,
+    "tables": _is_table,
+    "pixels": lambda e: isinstance(e.value, bytes),
+}
+"""How the value of an element is judged, by its kind in `verifier.toml`."""
+
+
 def _text(value: Any, keyword: str, names: frozenset[str]) -> Iterator[tuple[Reason, str]]:
     """Known words, short numbers, plain separators; no word of the patient's own names, nothing like a date."""
     words = _lists().words
@@ -351,5 +357,5 @@ def _text(value: Any, keyword: str, names: frozenset[str]) -> Iterator[tuple[Rea
         )
         if not harmless:
             yield Reason.VALUE_NOT_ALLOWED, keyword
-        if names & {piece for piece in re.findall(r"[^\W_]+", text.lower())} or names & {run.lower() for run in runs}:
+        if names & set(re.findall(r"[^\W_]+", text.lower())) or names & {run.lower() for run in runs}:
             yield Reason.IDENTIFIER_LEFT, keyword

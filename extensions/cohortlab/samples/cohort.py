@@ -56,7 +56,7 @@ class _Kind:
 
     modality: str
     sop_class: str
-    phantom: Callable[[tuple[int, int, int], np.random.Generator], Phantom]
+    phantom: Callable[[tuple[int, int, int], np.random.Generator, float], Phantom]
     field_of_view: float
     slice_gap: float
     turns: tuple[float, float]
@@ -128,7 +128,7 @@ def write_cohort(
 def _write(folder: Path, patient: Patient, size: tuple[int, int, int], kind: _Kind) -> list[Path]:
     if min(size) < SMALLEST:
         raise InvalidInputError("The size is too small.", hint=f"Give at least {SMALLEST} slices, rows and columns.")
-    phantom = kind.phantom(size, patient.random(kind.modality))
+    phantom = kind.phantom(size, patient.random(kind.modality), size[0] * kind.slice_gap / kind.field_of_view)
     images = _images(patient, kind, phantom)
     segmentation = _segmentation(patient, kind, images, phantom)
     try:

@@ -1,7 +1,8 @@
 """Computed bodies: an ellipse of soft tissue with organs, bone and a lesion, in arrays over (z, y, x). They show no person.
 
 Pure functions of a random generator. An abdomen in Hounsfield units for CT, a pelvis in arbitrary units for MR. Sizes are parts
-of the array's, so that any size of 16 voxels and more per axis works.
+of the array's, so that any size of 16 voxels and more per axis works; `aspect` is the height of the volume as a part of its width, so that
+lesions are round in mm.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def _ellipsoid(
 def _bumpy(
     grid: tuple[Volume, Volume, Volume], center: tuple[float, float, float], radius: float, aspect: float, random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """A lesion: a ball with bumps. `aspect`: how many times longer the z axis's unit is than that of x and y."""
+    """A lesion: a ball with bumps."""
     z, y, x = (axis - middle for axis, middle in zip(grid, center, strict=True))
     turns = np.arctan2(y, x)
     height = np.arctan2(z * aspect, np.hypot(x, y))
@@ -68,7 +69,7 @@ def _soften(image: Volume) -> Volume:
     return image
 
 
-def abdomen(size: tuple[int, int, int], random: np.random.Generator) -> Phantom:
+def abdomen(size: tuple[int, int, int], random: np.random.Generator, aspect: float) -> Phantom:
     """An upper abdomen as CT shows it, in HU: fat, muscle, liver with a lesion, spleen, kidneys, aorta, spine."""
     grid = _grid(size)
     wide, deep = random.uniform(0.78, 0.9), random.uniform(0.56, 0.68)
@@ -88,12 +89,12 @@ def abdomen(size: tuple[int, int, int], random: np.random.Generator) -> Phantom:
     image[_ellipsoid(grid, (0, deep * 0.62, 0), (9, 0.09, 0.1))] = 190
     image[_ellipsoid(grid, (0, deep * 0.62 + 0.15, 0), (9, 0.05, 0.05))] = 35
     center = (random.uniform(-0.25, 0.25), random.uniform(-0.16, 0.06), random.uniform(-0.4, -0.26) * wide)
-    lesion = _bumpy(grid, center, random.uniform(0.09, 0.15), size[0] / size[1], random) & liver
+    lesion = _bumpy(grid, center, random.uniform(0.09, 0.15), aspect, random) & liver
     image[lesion] = random.uniform(48, 66)
     return Phantom(_soften(image) + _noise(size, 11, random), _labels(liver, lesion))
 
 
-def pelvis(size: tuple[int, int, int], random: np.random.Generator) -> Phantom:
+def pelvis(size: tuple[int, int, int], random: np.random.Generator, aspect: float) -> Phantom:
     """A pelvis as T2-weighted MR shows it, in arbitrary units: fat, muscle, bladder, prostate with a dark lesion, rectum, hips."""
     grid = _grid(size)
     image = np.full(size, 12, dtype=np.float32)
@@ -108,7 +109,7 @@ def pelvis(size: tuple[int, int, int], random: np.random.Generator) -> Phantom:
     image[_ellipsoid(grid, (-0.1, 0.02, 0), (0.5, 0.11, 0.13)) & prostate] = 330
     image[_ellipsoid(grid, (0, 0.36, 0.02), (9, 0.1, 0.12))] = 90
     center = (random.uniform(-0.3, 0.1), random.uniform(0.1, 0.16), random.choice([-1, 1]) * random.uniform(0.07, 0.12))
-    lesion = _bumpy(grid, center, random.uniform(0.045, 0.075), size[0] / size[1], random) & prostate
+    lesion = _bumpy(grid, center, random.uniform(0.045, 0.075), aspect, random) & prostate
     image[lesion] = random.uniform(180, 230)
     z, y, x = grid
     bias = 1 + np.float32(0.12) * x - np.float32(0.1) * y + np.float32(0.04) * z
