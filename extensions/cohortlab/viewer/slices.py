@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cohortlab.errors import InvalidInputError, RefusedError
+from cohortlab.errors import InvalidInputError, RefusedError, StorageError
 from cohortlab.store.contracts import SeriesAttributes
 
 MAX_SLICE_BYTES = 64 * 2**20
@@ -92,7 +92,17 @@ def read_slice(series: Series, axis: str, index: int, *, level: int = 0, frame: 
     in_space = tuple(index if name == axis else slice(None) for name in _SPACE)
     # a projection has no z: its one slice is all of it
     where = (*_selection(attributes, frame), *in_space[-_space(attributes) :])
-    return _for_browser(np.asarray(array[where]))
+    return _for_browser(_read(array, where))
+
+
+def _read(array: Any, where: Any) -> npt.NDArray[Any]:
+    """A part of a Zarr array. Raises `StorageError` when it cannot be read or decoded, whatever the codec says."""
+    try:
+        return np.asarray(array[where])
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StorageError(
+            "This part of the series cannot be read.", hint="Tell the data steward, who can run `cohortlab verify`."
+        ) from error
 
 
 def _space(attributes: SeriesAttributes) -> int:
@@ -181,5 +191,5 @@ def _read_box(label: Series, low: npt.NDArray[np.int64], high: npt.NDArray[np.in
         raise TooLargeError("This slice cuts too large a part of the segmentation.", hint="Choose the acquisition's plane.")
     where = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))[-_space(attributes) :]
     array = label.array(0)
-    values = np.asarray(array[where]) if attributes.axis is None else np.asarray(array[(slice(None), *where)]).max(axis=0)
+    values = _read(array, where) if attributes.axis is None else _read(array, (slice(None), *where)).max(axis=0)
     return values.astype(np.uint16).reshape(tuple(int(extent) for extent in high - low))

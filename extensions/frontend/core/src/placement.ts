@@ -29,6 +29,13 @@ export function place(plane: Plane, viewport: Viewport, zoom: number, pan: reado
   return { scale, offset, pixelSize };
 }
 
+/** Voxels of level 0 in one of a level, along one axis: levels are made by halving, an odd rest counts as a voxel. */
+export function levelFactor(full: number, reduced: number): number {
+  let factor = 1;
+  for (let length = full; length > reduced; length = Math.ceil(length / 2)) factor *= 2;
+  return factor;
+}
+
 /** Coefficients (a, b, c, d, e, f): texture column = a x + b y + c, row = d x + e y + f of viewport pixel (x, y). */
 export type TextureMap = readonly [number, number, number, number, number, number];
 
@@ -38,10 +45,11 @@ export function textureMap(plane: Plane, placement: Placement, rows: number, col
   const rightIsColumns = order.indexOf(plane.right.axis) > order.indexOf(plane.down.axis);
   const along = (side: "right" | "down", length: number): [number, number] => {
     const at = side === "right" ? 0 : 1;
-    const factor = length / plane[side].count; // a coarser level has fewer voxels in the same place
-    const scale = placement.scale[at] * factor;
-    const offset = placement.offset[at] * factor;
-    return plane[side].sign === 1 ? [scale, offset] : [-scale, length - offset];
+    const { count, sign } = plane[side];
+    const factor = levelFactor(count, length); // a coarser level has fewer voxels in the same place
+    const scale = placement.scale[at] / factor;
+    const offset = placement.offset[at] / factor;
+    return sign === 1 ? [scale, offset] : [-scale, count / factor - offset];
   };
   const [rightScale, rightOffset] = along("right", rightIsColumns ? columns : rows);
   const [downScale, downOffset] = along("down", rightIsColumns ? rows : columns);
@@ -59,6 +67,5 @@ export function texelAt(map: TextureMap, x: number, y: number, rows: number, col
 
 /** The index in a level's own voxels of level 0's `index` along `axis`: the voxel that holds its centre. */
 export function indexInLevel(index: number, axis: ArrayAxis, level0: readonly number[], level: readonly number[]): number {
-  const [full, coarse] = [lengthAlong(level0, axis), lengthAlong(level, axis)];
-  return Math.min(Math.floor(((index + 0.5) * coarse) / full), coarse - 1);
+  return Math.floor(index / levelFactor(lengthAlong(level0, axis), lengthAlong(level, axis)));
 }

@@ -54,9 +54,12 @@ void main() {
 }`;
 }
 
+const STEP = 1e-6;
+
 /** Lowest shown value and range of a window, for `grey = (value - lowest) / range`. */
 export function windowLevels(window: readonly [number, number], integer: boolean): [number, number] {
   const [center, width] = window;
-  if (!integer || width <= 1) return [center - width / 2, Math.max(width, Number.MIN_VALUE)];
+  if (!integer) return [center - width / 2, width];
+  if (width <= 1) return [center - 0.5, STEP]; // the standard's step: black up to the centre, white above
   return [center - 0.5 - (width - 1) / 2, width - 1];
 }

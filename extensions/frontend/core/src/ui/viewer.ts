@@ -66,7 +66,7 @@ export function mountViewer(host: HTMLElement, { loader, store, meta, label }: V
     const slice = sliceText(plane, state);
     view.canvas.setAttribute("aria-label", `${heading(meta)}, ${slice}`);
     view.stage.classList.toggle("busy", shown.loading);
-    view.root.dataset["shown"] = shown.loading ? "" : `${state.plane} ${String(state.index)} ${String(state.frame)}`;
+    view.root.dataset["shown"] = shown.loading || shown.problem !== "" ? "" : `${state.plane} ${String(state.index)} ${String(state.frame)}`;
     view.corner.sw.textContent = [frameText(meta, state.frame), slice].filter(Boolean).join("\n");
     view.corner.se.textContent = `${windowText(state.window)}\n${Math.round(state.zoom * 100).toString()} %`;
     const edges = edgeLetters(plane);
@@ -195,7 +195,7 @@ function build(meta: SeriesMeta, label: SeriesMeta | null) {
     h("span", { class: "title", text: heading(meta) }, h("small", { text: `${meta.dataset} / ${meta.series}` })),
     h("span", { class: "group", role: "radiogroup", "aria-label": "Plane", hidden: planes.size < 2 }, ...planes.values()),
     h("label", {}, document.createTextNode("Window"), preset),
-    h("span", { class: "overlay", hidden: label === null }, h("label", {}, overlay, document.createTextNode("Labels"), opacity)),
+    h("span", { class: "overlay", hidden: label === null }, h("label", {}, overlay, document.createTextNode("Labels")), opacity),
     resetButton,
     helpButton,
   );

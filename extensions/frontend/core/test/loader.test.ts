@@ -1,0 +1,132 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createLoader, LoadError, type Loader, type SliceAddress } from "../src/loader";
+
+// A real HTTP server: it keeps each request until the test lets it go.
+interface Held {
+  url: URL;
+  request: IncomingMessage;
+  response: ServerResponse;
+  gone: Promise<void>;
+}
+
+let server: Server;
+let base: string;
+let held: Held[];
+let arrived: (() => void)[];
+let hold: boolean;
+
+function answer({ url, response }: Held, values = new Int16Array([1, 2, 3, 4, 5, Number(url.searchParams.get("index"))])): void {
+  response.setHeader("X-Cohortlab-Type", "int16");
+  response.setHeader("X-Cohortlab-Shape", "2,3");
+  response.end(Buffer.from(values.buffer));
+}
+
+/** The request number `count`, as soon as it is there. */
+async function request(count: number): Promise<Held> {
+  while (held.length < count) await new Promise<void>((resolve) => arrived.push(resolve));
+  return held[count - 1] as Held;
+}
+
+beforeEach(async () => {
+  [held, arrived, hold] = [[], [], false];
+  server = createServer((incoming, response) => {
+    const gone = new Promise<void>((resolve) => response.once("close", resolve));
+    const one = { url: new URL(incoming.url ?? "", "http://loopback"), request: incoming, response, gone };
+    held.push(one);
+    for (const wake of arrived.splice(0)) wake();
+    if (!hold) answer(one);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  base = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/user/someone/`;
+});
+
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+const at = (index: number): SliceAddress => ({ series: "lungs/ct-1", version: "abcd", plane: "axial", index, level: 0, frame: 0 });
+const make = (cacheBytes?: number): Loader => createLoader({ base, xsrf: () => "token", ...(cacheBytes === undefined ? {} : { cacheBytes }) });
+
+describe("loader", () => {
+  it("asks below the page's base path with the XSRF token, and reads typed values", async () => {
+    const slice = await make().slice({ ...at(7), frame: 2, on: { series: "lungs/mr-2", version: "ef01" } });
+    expect(slice).toEqual({ rows: 2, columns: 3, values: new Int16Array([1, 2, 3, 4, 5, 7]) });
+    const { url, request: incoming } = await request(1);
+    expect(url.pathname).toBe("/user/someone/cohortlab/api/series/lungs/ct-1/slice");
+    expect(Object.fromEntries(url.searchParams)).toEqual({ plane: "axial", index: "7", level: "0", t: "2", on: "mr-2", v: "abcd-ef01" });
+    expect(incoming.headers["x-xsrftoken"]).toBe("token");
+  });
+
+  it("asks once for what is cached or on its way", async () => {
+    const loader = make();
+    const [one, other] = await Promise.all([loader.slice(at(1)), loader.slice(at(1))]);
+    expect(other).toBe(one);
+    expect(loader.cached(at(1))).toBe(one);
+    await loader.slice(at(1));
+    expect(held).toHaveLength(1);
+  });
+
+  it("forgets what was used longest ago when its cache is full", async () => {
+    const loader = make(30); // two slices of 12 bytes
+    for (const index of [1, 2, 1, 3]) await loader.slice(at(index));
+    expect([1, 2, 3].map((index) => loader.cached(at(index)) !== undefined)).toEqual([true, false, true]);
+  });
+
+  it("closes the connection when the last asker leaves, not before", async () => {
+    hold = true;
+    const loader = make();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const asked = [loader.slice(at(1), first.signal), loader.slice(at(1), second.signal)];
+    const { response, gone } = await request(1);
+    first.abort();
+    await expect(asked[0]).rejects.toThrow();
+    expect(response.destroyed).toBe(false);
+    second.abort();
+    await expect(asked[1]).rejects.toThrow();
+    await gone;
+    expect(loader.cached(at(1))).toBeUndefined();
+  });
+
+  it("prefetches one after the other, and drops the rest when the direction changes", async () => {
+    hold = true;
+    const loader = make();
+    loader.prefetch([at(1), at(2), at(3)]);
+    const first = await request(1);
+    loader.prefetch([at(9)]);
+    const turned = await request(2);
+    await first.gone;
+    expect(turned.url.searchParams.get("index")).toBe("9");
+    answer(turned);
+    await loader.slice(at(9));
+    expect(held).toHaveLength(2);
+  });
+
+  it("says what the server says, as a problem", async () => {
+    hold = true;
+    const asked = make().slice(at(1));
+    const { response } = await request(1);
+    response.writeHead(404, { "Content-Type": "application/problem+json" });
+    response.end(JSON.stringify({ detail: "There is no such series.", code: "not-found" }));
+    await expect(asked).rejects.toMatchObject({ message: "There is no such series.", status: 404, code: "not-found" });
+  });
+
+  it("says that the server does not answer, and works when it does again", async () => {
+    const loader = make();
+    hold = true;
+    const asked = loader.slice(at(1));
+    (await request(1)).request.socket.destroy();
+    await expect(asked).rejects.toThrow(LoadError);
+    hold = false;
+    await expect(loader.slice(at(1))).resolves.toMatchObject({ rows: 2 });
+  });
+
+  it("refuses an answer that is not what its headers say", async () => {
+    hold = true;
+    const asked = make().slice(at(1));
+    answer(await request(1), new Int16Array(4));
+    await expect(asked).rejects.toThrow(TypeError);
+  });
+});

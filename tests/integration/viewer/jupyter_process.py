@@ -1,0 +1,68 @@
+"""A real Jupyter server in a process of its own, with its own home, for the viewer's tests."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BASE = "/user/someone/"  # as below a hub: a viewer that assumes "/" fails
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Jupyter:
+    """Where it is and how to sign in."""
+
+    url: str
+    token: str
+    home: Path
+
+
+@contextlib.contextmanager
+def jupyter(module: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Jupyter]:
+    """Run ``python -m module`` (jupyter_server or jupyterlab) with its home in `folder`, until the block ends."""
+    home = folder / "home"
+    home.mkdir()
+    token = secrets.token_hex(16)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / "jupyter.log"
+    command = [
+        *(sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+        *(f"--ServerApp.base_url={BASE}", f"--ServerApp.root_dir={home}"),
+    ]
+    if module == "jupyterlab":
+        # a test asks nobody on the internet for news
+        command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COHORTLAB_"))}
+    variables |= {"HOME": str(home), "JUPYTER_TOKEN": token, "IPYTHONDIR": str(folder / "ipython"), "PYTHONUNBUFFERED": "1", **environment}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=home, env=variables, stdout=output, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:  # ends with the process
+                output.write(line)
+                if b"is running at:" in line:
+                    break
+            else:
+                output.flush()
+                raise AssertionError(f"Jupyter did not start:\n{log.read_text()[-4000:]}")
+            drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=output)
+            try:
+                yield Jupyter(f"http://127.0.0.1:{port}{BASE}", token, home)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(_STOP_SECONDS)
+                drain.wait(_STOP_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            process.stderr.close()
