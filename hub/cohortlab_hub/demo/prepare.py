@@ -5,6 +5,7 @@ Every step leaves what is already there: a second run only checks. What is half 
 """
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def prepare(state: Path, port: int, signals: Signals, say: Callable[[str], None]
         shutil.rmtree(state / "work", ignore_errors=True)
         keys = state / "keys"
         demo = _Demo(state, create_key(keys / "gate.key"), signals, say)
+        _run(demo, "making of the gate's key", command("key", "create", str(keys / "gate.key")))  # and the secret of its pseudonyms
         ticket_key = create_key(keys / "hub.key").public.text
         mounted = content.samples()
         steps = [(sample, state / "stores") for sample in mounted]
@@ -88,37 +90,30 @@ def _store(demo: _Demo, sample: Sample, root: Path, label: str) -> None:
         return
     demo.say(f"{label}: {'generating, then ' if not sample.folders else ''}through the gate ...")
     folders = sample.folders or (_generate(demo, sample),)
-    options = ["--deidentify"] if sample.deidentify else []
-    key = ["--key", str(demo.state / "keys" / "gate.key")]
-    fields = ["--title", sample.title, "--access", sample.condition.value]
-    _run(
-        demo,
-        f"ingest of {sample.id}",
-        command(
-            "ingest",
-            *map(str, folders),
-            "--dataset",
-            sample.id,
-            "--version",
-            content.VERSION,
-            "--store",
-            str(root),
-            *key,
-            *fields,
-            *options,
-        ),
-    )
+    options = [
+        *sample.options,
+        "--dataset",
+        sample.id,
+        "--version",
+        content.VERSION,
+        "--store",
+        str(root),
+        "--key",
+        str(demo.state / "keys" / "gate.key"),
+    ]
+    options += ["--title", sample.title, "--access", sample.condition.value, "--source", sample.source, "--licence", sample.licence]
+    _run(demo, f"ingest of {sample.id}", command("ingest", *map(str, folders), *options))
 
 
 def _generate(demo: _Demo, sample: Sample) -> Path:
     folder = demo.work / f"{sample.id}-{sample.seed}"
-    arguments = [str(folder), "--seed", str(sample.seed), "--patients", str(sample.patients)]
+    arguments = [str(folder), "--seed", str(sample.seed), "--patients", str(sample.patients), "--size", sample.size]
     _run(demo, f"generation of {sample.id}", command("samples", *arguments))
     return folder
 
 
 def _run(demo: _Demo, what: str, arguments: list[str]) -> None:
-    log = demo.state / "logs" / f"{what.replace(' ', '-')}.log"
+    log = demo.state / "logs" / (re.sub(r"[^a-z0-9]+", "-", what) + ".log")
     child = Child(what, arguments, os.environ, log, demo.state)
     if run_to_end(child, demo.signals) != 0:
         raise RefusedError(f"The {what} failed:\n{child.last_words()}", hint=f"All of it is in {log}. `cohortlab up` goes on from here.")
