@@ -30,6 +30,7 @@ from cohortlab.store.contracts import (
     Manifest,
     ManifestFields,
     ManifestSeries,
+    Rescale,
     SeriesAttributes,
     SeriesDigests,
     StoreObject,
@@ -60,7 +61,6 @@ class StoreWriter:
         self.place = Path(root) / dataset_id / version
         self.series: list[SeriesAttributes] = []
         self._on_slice = on_slice or (lambda: None)
-        self._groups: dict[str, SeriesGroup] = {}
         self._lock: int | None = None
         self._partial = self.place.parent / f".{version}.partial-{secrets.token_hex(4)}"
         self._finished = False
@@ -88,22 +88,16 @@ class StoreWriter:
         found = _one(instances)
         if found.kind != "image":
             return self.add_segmentation(found, deidentification)
-        path = self._new(IMAGES, found)
-        rescale = rescale_of(found)
-        wanted = np.dtype("<i2") if rescale is not None and rescale.applied else None
-        with _storage_errors(self.place):
+        with self._adding(IMAGES, found) as path:
+            rescale = rescale_of(found)
             try:
-                source = FrameSource(found, rescale, wanted, self._on_slice)
-                draft = describe(found, source.shape, source.dtype, rescale, deidentification)
-                self._write(path, draft, source)
+                source = self._write_image(path, found, rescale, deidentification, np.dtype("<i2"))
             except OutOfRangeError:
                 shutil.rmtree(path)
-                source = FrameSource(found, rescale, np.dtype("<i4"), self._on_slice)
-                draft = describe(found, source.shape, source.dtype, rescale, deidentification)
-                self._write(path, draft, source)
+                source = self._write_image(path, found, rescale, deidentification, np.dtype("<i4"))
+            draft = describe(found, source.shape, source.dtype, rescale, deidentification)
             attributes = self._complete(path, draft, SeriesDigests(pixels=source.pixels, source=source.stored))
             write_headers(path.with_name(f"{found.id}.headers.parquet"), found, source.frame_digests)
-        self._groups[found.id] = found
         return attributes
 
     def add_segmentation(self, instance: SeriesGroup | Dataset, deidentification: dict[str, JsonValue]) -> SeriesAttributes:
@@ -112,9 +106,8 @@ class StoreWriter:
         Raises `InvalidInputError` when no image added here has its grid.
         """
         found = _one([instance] if isinstance(instance, Dataset) else instance)
-        path = self._new(SEGMENTATIONS, found)
-        labels = build_labels(found, [s for s in self.series if s.kind == "image"], deidentification)
-        with _storage_errors(self.place):
+        with self._adding(SEGMENTATIONS, found) as path:
+            labels = build_labels(found, [s for s in self.series if s.kind == "image"], deidentification)
             self._write(path, labels.attributes, labels)
             attributes = self._complete(path, labels.attributes, SeriesDigests(pixels=labels.pixels, source=labels.stored))
             write_headers(path.with_name(f"{found.id}.headers.parquet"), found, ())
@@ -164,12 +157,31 @@ class StoreWriter:
         for folder in (IMAGES, SEGMENTATIONS, CATALOGUE, "clinical"):
             (self._partial / folder).mkdir(parents=True)
 
-    def _new(self, folder: str, found: SeriesGroup) -> Path:
+    @contextmanager
+    def _adding(self, folder: str, found: SeriesGroup) -> Iterator[Path]:
+        """Where a series goes. When it fails, nothing of it stays: the caller may refuse it and go on with the next."""
         if self._lock is None or self._finished:
             raise RefusedError("The store is not open for writing.")
         if any(s.id == found.id for s in self.series):
             raise InvalidInputError(f"Series {found.id} was added already.", hint="Group all instances of a series before adding it.")
-        return self._partial / folder / f"{found.id}.zarr"
+        path = self._partial / folder / f"{found.id}.zarr"
+        before = list(self.series)
+        try:
+            with _storage_errors(self.place), _header_errors():
+                yield path
+        except BaseException:
+            self.series = before
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_name(f"{found.id}.headers.parquet").unlink(missing_ok=True)
+            raise
+
+    def _write_image(
+        self, path: Path, found: SeriesGroup, rescale: Rescale | None, deidentification: dict[str, JsonValue], dtype: "np.dtype[Any]"
+    ) -> FrameSource:
+        """Write an image's levels; `dtype` is for values that a rescale is applied to."""
+        source = FrameSource(found, rescale, dtype if rescale is not None and rescale.applied else None, self._on_slice)
+        self._write(path, describe(found, source.shape, source.dtype, rescale, deidentification), source)
+        return source
 
     def _write(self, path: Path, draft: SeriesAttributes, source: Any) -> None:
         levels = pyramid(draft.shape, draft.dims, draft.spacing)
@@ -243,6 +255,30 @@ def _settle(root: Path) -> None:
             path.chmod(0o444)
             _sync(path)
         _sync(Path(folder))
+
+
+@contextmanager
+def _header_errors() -> Iterator[None]:
+    """Turn what pydicom and the contracts raise on values that are no values into `InvalidInputError`, without the value."""
+    try:
+        yield
+    except (CohortlabError, OSError, OutOfRangeError):
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
+        raise InvalidInputError(
+            f"The header of a series cannot be understood ({type(error).__name__}).",
+            hint="An element holds a value that its kind cannot have.",
+        ) from None
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Leave nothing of a series that could not be written to its end: the others of the version go on without it."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 @contextmanager
