@@ -10,7 +10,7 @@ that is refused takes its whole series with it, for a series with a hole is anot
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,11 +81,13 @@ def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Opt
         quarantine = Quarantine(options.quarantine, dataset, options.version) if options.quarantine and not options.dry_run else None
         run = _Run(profile, options, quarantine, outcomes)
         with ExitStack() as stack:
-            writer = None
-            if not options.dry_run:
-                writer = stack.enter_context(StoreWriter(store_root, dataset, options.version, on_slice=run.stored))
+
+            def open_store() -> StoreWriter:
+                return stack.enter_context(StoreWriter(store_root, dataset, options.version, on_slice=run.stored))
+
             for item in sorted(series, key=lambda s: (s.segmentation, s.uid)):
-                run.series(item, writer)
+                run.series(item, None if options.dry_run else open_store)
+            writer = run.writer
             if quarantine:
                 quarantine.close(run.outcomes)
             report = Report(
@@ -106,6 +108,7 @@ class _Run:
         self.outcomes: list[Outcome] = []
         self.codes: set[str] = set()
         self.recognisable = False
+        self.writer: StoreWriter | None = None
         self._slices = self._slices_all = 0
         for outcome in outcomes:
             self._refuse(outcome, [outcome.place])
@@ -115,8 +118,8 @@ class _Run:
         self._slices += 1
         self._options.progress("storing", self._slices, max(self._slices, self._slices_all))
 
-    def series(self, item: _Series, writer: StoreWriter | None) -> None:
-        """Decide on one series and store it."""
+    def series(self, item: _Series, open_store: Callable[[], StoreWriter] | None) -> None:
+        """Decide on one series and store it. The store is opened for the first one that may go in; None in a dry run."""
         place = item.files[0].parent if item.files else item.broken[0][0].parent
         name = series_id(item.modality or "ot", self._profile.series_uid(item.uid))
         kind = "segmentation" if item.segmentation else "image"
@@ -136,7 +139,7 @@ class _Run:
         if clean.findings:
             self._refuse(refused.model_copy(update={"findings": tuple(clean.findings)}), sources)
             return
-        self._store(clean, refused, sources, writer)
+        self._store(clean, refused, sources, open_store)
 
     def _clean(self, item: _Series) -> _Clean:
         """Triage, de-identify and verify each object; after the first refused one the rest is only triaged, to report them together."""
@@ -172,7 +175,7 @@ class _Run:
             found += new
         return _Clean([] if found else kept, list(_merge(found)), len(removed), recognisable, codes, coded_before)
 
-    def _store(self, clean: _Clean, refused: Outcome, sources: list[Path], writer: StoreWriter | None) -> None:
+    def _store(self, clean: _Clean, refused: Outcome, sources: list[Path], open_store: Callable[[], StoreWriter] | None) -> None:
         """Give the verified objects of a series to the store; what it cannot hold is refused."""
         try:
             groups = group(clean.data_sets)
@@ -180,6 +183,8 @@ class _Run:
             self._refuse(refused.model_copy(update={"findings": (_not_storable(error),)}), sources)
             return
         record = self._record(clean)
+        if self.writer is None and open_store is not None:
+            self.writer = open_store()
         self._slices_all += sum(len(g.datasets) for g in groups)
         for found in groups:
             outcome = refused.model_copy(
@@ -187,7 +192,7 @@ class _Run:
                         "recognisable": clean.recognisable, "removed": clean.removed}
             )  # fmt: skip
             try:
-                attributes = _write(writer, found, record) if writer else None
+                attributes = _write(self.writer, found, record) if self.writer else None
             except InvalidInputError as error:
                 reason = Reason.REFERENCE_MISSING if found.kind == "segmentation" else Reason.NOT_STORABLE
                 self._refuse(outcome.model_copy(update={"accepted": False, "findings": (_not_storable(error, reason),)}), sources)
