@@ -155,6 +155,21 @@ def test_nothing_to_store_is_refused(tmp_path, key):
     assert list((tmp_path / "one").iterdir()) == []
 
 
+def test_a_series_that_fails_leaves_nothing_in_a_version_that_goes_on(tmp_path, key):
+    bad, odd = volume(40, series="2.25.2"), volume(3, series="2.25.3")
+    bad[39].PixelData = b""
+    odd[0].WindowCenter, odd[0].WindowWidth = float("nan"), 10
+    with StoreWriter(tmp_path, "one", "1.0.0") as writer:
+        good = writer.add_series(volume(), RECORD)
+        for made in (bad, odd):
+            with pytest.raises(InvalidInputError):
+                writer.add_series(made, RECORD)
+        writer.finish(FIELDS, key)
+    names = {p.name.split(".")[0] for p in (tmp_path / "one" / "1.0.0" / "images").iterdir()}
+    assert names == {good.id}
+    assert [s.id for s in Store.open(tmp_path / "one" / "1.0.0", [key.public])] == [good.id]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "absent", "huge", "colour"])
 def test_pixels_that_cannot_be_read_are_refused_whole(tmp_path, key, damage):
     made = volume()
