@@ -2,8 +2,9 @@
 
 import html
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cohortlab.errors import InvalidInputError, UnavailableError
@@ -19,7 +20,7 @@ __all__ = ["Job", "datasets", "federation", "get", "list", "submit"]
 
 
 class Job:
-    """A submitted job. `state`, `summary` and `sites` are as last heard; `refresh`, `wait` and `events` hear more."""
+    """A submitted job. `state`, `summary` and `sites` are as last heard; `refresh`, `wait`, `follow` and `events` hear more."""
 
     def __init__(self, line: Line, view: JobView) -> None:
         self._line = line
@@ -50,15 +51,33 @@ class Job:
         self.view = self._line.get(f"jobs/{self.id}", JobView)
         return self
 
-    def events(self, *, follow: bool = False, after: int = 0, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-        """The job's events so far; with `follow` also those to come, until the job is over or `stop` says so."""
-        while not stop():
-            page = self._line.get(f"jobs/{self.id}/events", Events, wait=_WAIT if follow else 0.0, after=after)
-            self.view = page.job
-            yield from page.events
-            if page.events:
-                after = page.events[-1].seq
-            elif page.job.state.final or not follow:
+    def events(self, after: int = 0) -> tuple[Event, ...]:
+        """What has happened so far, after event number `after`."""
+        return self._hear(after, 0.0)
+
+    def _hear(self, after: int, seconds: float) -> tuple[Event, ...]:
+        """The events after number `after`; waits up to `seconds` for one. Brings `view` up to date."""
+        page = self._line.get(f"jobs/{self.id}/events", Events, wait=seconds, after=after)
+        self.view = page.job
+        return page.events
+
+    def follow(self, stop: threading.Event | None = None) -> Iterator[JobView]:
+        """The job each time that something happened to it, first as it is, until it is over or `stop` is set.
+
+        A hub that restarts meanwhile is waited for.
+        """
+        stop = stop or threading.Event()
+        after = 0
+        while not stop.is_set():
+            try:
+                events = self._hear(after, _WAIT if after else 0.0)
+            except UnavailableError:
+                stop.wait(_RETRY)  # nothing tells when a hub that is away comes back
+                continue
+            if events:
+                after = events[-1].seq
+                yield self.view
+            if self.state.final:
                 return
 
     def wait(self, timeout: float | None = None) -> "Job":
@@ -70,14 +89,13 @@ class Job:
             if left <= 0:
                 raise TimeoutError(f"The job is still {self.state.value} after {timeout:g} s: {self.summary} released.")
             try:
-                page = self._line.get(f"jobs/{self.id}/events", Events, wait=left, after=after)
+                events = self._hear(after, left)
             except UnavailableError:
                 if end is not None and end - time.monotonic() <= _RETRY:
                     raise
-                time.sleep(_RETRY)  # nothing tells when a hub that is away comes back
+                time.sleep(_RETRY)  # as in `follow`
                 continue
-            self.view = page.job
-            after = page.events[-1].seq if page.events else after
+            after = events[-1].seq if events else after
         return self
 
     def result(self) -> Result:

@@ -1,5 +1,5 @@
 // The histogram's geometry and words: pure functions; `view.ts` draws them.
-import type { Outcome } from "./contract.js";
+import type { Outcome } from "./contract";
 
 export const SIZE = { width: 640, height: 260, left: 62, right: 14, top: 14, bottom: 46 } as const;
 

@@ -1,5 +1,5 @@
 // The form's state: pure functions. What is chosen always fits what is offered.
-import type { Form, Offer, ParameterSchema, TaskOffer } from "./contract.js";
+import type { Form, Offer, ParameterSchema, TaskOffer } from "./contract";
 
 export const taskOf = (offer: Offer, name: string): TaskOffer | undefined => offer.tasks.find((task) => task.name === name);
 
