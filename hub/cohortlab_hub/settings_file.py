@@ -52,9 +52,23 @@ def load(file: Path) -> Settings:
 def parse(data: Any, file: Path) -> Settings:
     """Settings from the document `data` of `file`. Raises `SettingsError` with every error in it."""
     try:
-        return Settings.model_validate(data, context={"folder": file.parent})
+        settings = Settings.model_validate(data, context={"folder": file.parent})
     except ValidationError as error:
         raise SettingsError(file, [_problem(entry["loc"], entry["type"], entry["msg"]) for entry in error.errors()]) from None
+    problems = _unknown_names(settings)
+    if problems:
+        raise SettingsError(file, problems)
+    return settings
+
+
+def _unknown_names(settings: Settings) -> list[tuple[str, str]]:
+    """Names that one part of the file uses and another does not have."""
+    return [
+        (f"datasets.{name}.sites.{number}", f"There is no site {site} under federation.sites.")
+        for name, dataset in settings.datasets.items()
+        for number, site in enumerate(dataset.sites)
+        if site not in settings.sites
+    ]
 
 
 def _read(file: Path) -> Any:

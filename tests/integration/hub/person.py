@@ -1,10 +1,15 @@
 """A person at the browser, without a browser: signs in by the form, keeps cookies, sends XSRF tokens as the pages do."""
 
+import asyncio
+import json
 import re
 import time
+import uuid
 from collections.abc import Mapping
 
 import httpx
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 
 class Person:
@@ -69,3 +74,36 @@ class Person:
     def service(self, path: str, token: str | None = None) -> httpx.Response:
         """GET of the hub's service with a token."""
         return self.http.get(f"services/cohortlab/api/v1/{path}", headers={"Authorization": f"token {token or self.token()}"})
+
+    def run(self, code: str, seconds: float = 60) -> str:
+        """Run code in a new kernel of my session; what it printed. Fails with the traceback when it raised."""
+        token = self.token()
+        headers = {"Authorization": f"token {token}"}
+        kernel = self.http.post(f"user/{self.name}/api/kernels", headers=headers, json={"name": "python3"})
+        assert kernel.status_code == 201, kernel.text
+        return asyncio.run(_execute(f"{self.base}user/{self.name}/api/kernels/{kernel.json()['id']}/channels", headers, code, seconds))
+
+
+async def _execute(url: str, headers: Mapping[str, str], code: str, seconds: float) -> str:
+    request = HTTPRequest(url.replace("http", "ws", 1), headers=dict(headers))
+    socket = await websocket_connect(request)
+    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": uuid.uuid4().hex, "version": "5.3"}
+    await socket.write_message(
+        json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": []})
+    )
+    printed = ""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = json.loads(await socket.read_message() or "{}")
+                if message.get("parent_header", {}).get("msg_id") != header["msg_id"]:
+                    continue
+                if message["msg_type"] == "stream":
+                    printed += message["content"]["text"]
+                elif message["msg_type"] == "error":
+                    raise AssertionError("\n".join(message["content"]["traceback"]))
+                elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                    return printed
+    finally:
+        socket.close()
