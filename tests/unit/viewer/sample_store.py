@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from highdicom.content import AlgorithmIdentificationSequence
-from highdicom.seg import Segmentation, SegmentAlgorithmTypeValues, SegmentDescription, SegmentationTypeValues
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, MRImageStorage
@@ -63,7 +63,7 @@ def _instance(sop_class: str, series: int, number: int, pixels: np.ndarray, moda
     return made
 
 
-def _volume(sop_class: str, series: int, values: np.ndarray, modality: str, tilt: float, first: int = 1) -> list[pydicom.Dataset]:
+def _volume(sop_class: str, series: int, values: np.ndarray, modality: str, *, tilt: float, first: int = 1) -> list[pydicom.Dataset]:
     """One instance a slice; the stack is turned by `tilt` degrees about the patient's left-right axis."""
     angle = np.radians(tilt)
     column = np.array([0, np.cos(angle), -np.sin(angle)])
@@ -79,7 +79,7 @@ def _volume(sop_class: str, series: int, values: np.ndarray, modality: str, tilt
 
 
 def _ct() -> list[pydicom.Dataset]:
-    made = _volume(CTImageStorage, 1, ct_values(), "CT", 20)
+    made = _volume(CTImageStorage, 1, ct_values(), "CT", tilt=20)
     for one in made:
         one.RescaleSlope, one.RescaleIntercept, one.RescaleType = 1, 0, "HU"
         one.WindowCenter, one.WindowWidth = 40, 400
@@ -117,6 +117,7 @@ def _seg(ct: list[pydicom.Dataset]) -> pydicom.Dataset:
     )
     file = BytesIO()  # as read from a file: highdicom's own values are not all those that pydicom reads
     made.save_as(file)
+    made._db_con.close()  # highdicom leaves its in-memory index open, which warns when it is collected
     file.seek(0)
     return pydicom.dcmread(file)
 
@@ -125,7 +126,7 @@ def _mr() -> list[pydicom.Dataset]:
     made = []
     z, y, x = np.indices((4, 32, 40))
     for frame, b_value in enumerate((50.0, 800.0)):
-        volume = _volume(MRImageStorage, 2, (z * 100 + y + x + frame * 1000).astype(np.uint16), "MR", 0, first=1 + 10 * frame)
+        volume = _volume(MRImageStorage, 2, (z * 100 + y + x + frame * 1000).astype(np.uint16), "MR", tilt=0, first=1 + 10 * frame)
         for one in volume:
             one.DiffusionBValue = b_value
             one.SeriesDescription = "Diffusion"
@@ -165,5 +166,7 @@ def write_store(root: Path, dataset: str, key: PrivateKey) -> tuple[str, str, st
             writer.add_series(_mr(), {}).id,
             writer.add_series(_mammogram(), {}).id,
         )
-        writer.finish(ManifestFields(title="The viewer's sample", deidentification={}, gate="test", verdict="accepted", synthetic=True), key)
+        writer.finish(
+            ManifestFields(title="The viewer's sample", deidentification={}, gate="test", verdict="accepted", synthetic=True), key
+        )
     return ids
