@@ -75,17 +75,15 @@ def samples(environment: Mapping[str, str] = os.environ, folder: Path | None = N
         title = "PROSTATEx: prostate MR of two men"
         found.append(Sample("prostatex", title, ("researcher",), (data / "prostatex",), source=source, licence="CC-BY-3.0"))
     if (data / "ct-head-phantom").is_dir():
-        folder, alone = data / "ct-head-phantom", ("researcher",)
-        licence = "BSD-2-Clause"
         found.append(
             Sample(
                 "ct-head-phantom",
                 "CT of a head phantom",
-                who,
-                (folder,),
+                ("researcher",),
+                (data / "ct-head-phantom",),
                 options=("--deidentify",),
                 source="neurolabusc/dcm_qa_ct",
-                licence=licence,
+                licence="BSD-2-Clause",
             )
         )
     return found

@@ -133,6 +133,7 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
             "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--LabApp.extension_manager=readonly",
+            "--ServerApp.answer_yes=True",  # nobody is there to confirm the signal that ends it
         ]
         if find_spec("cohortlab.viewer") is not None:
             arguments.append("--ServerApp.jpserver_extensions=cohortlab.viewer=True")

@@ -51,7 +51,14 @@ def grant(**changes):
         ([grant(condition=REMOTE)], SCANS, None, SITU, False, "allows running jobs on it (REMOTE_PROCESSING), not opening it in a session"),
         ([grant(condition=SITU)], SCANS, None, DOWNLOAD, False, "not downloading it"),
         ([grant(condition=DOWNLOAD)], SCANS, None, DOWNLOAD, True, "Granted: downloading"),
-        ([grant(condition=DOWNLOAD)], Terms("scans", REMOTE), None, SITU, False, "does not allow opening it in a session (IN_SITU_PROCESSING) to anybody"),
+        (
+            [grant(condition=DOWNLOAD)],
+            Terms("scans", REMOTE),
+            None,
+            SITU,
+            False,
+            "does not allow opening it in a session (IN_SITU_PROCESSING) to anybody",
+        ),
         ([grant(condition=DOWNLOAD)], Terms("scans", REMOTE), None, REMOTE, True, "Granted"),
         # purposes
         ([grant(purpose=LUNG)], SCANS, LUNG, SITU, True, "Granted"),
@@ -60,7 +67,7 @@ def grant(**changes):
         ([grant(purpose=BREAST), grant(id="g2", purpose=LUNG)], SCANS, LUNG, SITU, True, "Granted"),
     ],
 )
-def test_decide(grants, terms, purpose, condition, allowed, says):
+def test_decide(grants, terms, purpose, condition, allowed, says):  # noqa: PLR0917 - the columns of the table
     decision = decide(grants, ANA, terms, purpose=purpose, condition=condition, now=NOW)
     assert decision.allowed is allowed
     assert says in decision.reason

@@ -81,7 +81,7 @@ def put(document, path, value):
         ("database", "mysql://x", "database", "pattern"),
     ],
 )
-def test_each_error_has_its_path(tmp_path, document, path, value, where, says):
+def test_each_error_has_its_path(tmp_path, document, path, value, where, says):  # noqa: PLR0917 - the columns of the table
     put(document, path, value)
     found = problems(tmp_path, document)
     assert where in found, found
