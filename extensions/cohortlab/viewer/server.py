@@ -69,16 +69,15 @@ class _GatewayHandler(APIHandler):
             answer = await self.pending
         except asyncio.CancelledError:
             return  # nobody listens
-        self.set_header("Content-Type", answer.content_type)
         self.set_header("ETag", f'"{answer.etag}"')
         self.set_header("X-Content-Type-Options", "nosniff")
         for name, value in answer.headers.items():
             self.set_header(name, value)
         if self.check_etag_header():
             self.set_status(HTTPStatus.NOT_MODIFIED)
-            await self.finish()
+            await self.finish(set_content_type=answer.content_type)
             return
-        await self.finish(answer.body)
+        await self.finish(answer.body, set_content_type=answer.content_type)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem. Only errors of our own and HTTP's words are told, never an exception's text."""
@@ -88,9 +87,8 @@ class _GatewayHandler(APIHandler):
             status_code = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
             self.set_status(status_code)
             problem |= {"title": HTTPStatus(status_code).phrase, "status": int(status_code), "detail": str(error), "code": error.code}
-        self.set_header("Content-Type", "application/problem+json")
         self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps(problem))
+        self.finish(json.dumps(problem), set_content_type="application/problem+json")
 
     def log_exception(self, *exc_info: Any) -> None:
         """Our own errors are answers, not faults of the server."""
@@ -141,7 +139,6 @@ class TutorialHandler(_GatewayHandler):
         """Copy the first tutorial into the user's files unless it is there, and say where it is."""
         home = self.settings["server_root_dir"]
         path = await asyncio.get_running_loop().run_in_executor(self.readers, lambda: copy_tutorial(Path(home).expanduser()))
-        self.set_header("Content-Type", "application/json")
         await self.finish(json.dumps({"path": path}))
 
 

@@ -42,6 +42,11 @@ def jupyter(module: str, folder: Path, environment: Mapping[str, str]) -> Iterat
         # a test asks nobody on the internet for news
         command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COHORTLAB_"))}
+    # JupyterLab's question whether to fetch news from its makers; a workbench's sessions do not ask it either
+    settings = folder / "config" / "labconfig"
+    settings.mkdir(parents=True)
+    (settings / "page_config.json").write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}')
+    variables["JUPYTER_CONFIG_PATH"] = str(settings.parent)
     variables |= {"HOME": str(home), "JUPYTER_TOKEN": token, "IPYTHONDIR": str(folder / "ipython"), "PYTHONUNBUFFERED": "1", **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=home, env=variables, stdout=output, stderr=subprocess.PIPE)
