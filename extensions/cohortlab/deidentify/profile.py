@@ -42,7 +42,7 @@ METHOD: Final = f"Cohortlab profile 1, {rules.STANDARD} Annex E"
 """(0012,0063) of what it made."""
 
 IMPLEMENTATION_UID: Final = "2.25.226905871209381574318029484270713927741"
-STANDARD_ROOT: Final = "1.2.840.10008."
+_WELL_KNOWN = re.compile(r"1\.2\.840\.10008\.1\.[45]\.")  # frames of reference and palettes of the standard (PS3.6 Tables A-2, A-5)
 _CLASS = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1(?:\.[0-9]{1,3}){1,5}")  # newer classes than the library knows are fine
 _ORIENTATION = re.compile(r"[LRAPHF]{1,3}|CC|MLO|ML|LM|XCC|XCCL|FB")  # CBIS-DDSM writes the mammographic view here
 _OLDEST = 90
@@ -164,7 +164,7 @@ class _Pass:
             case "pseudonym":
                 return self._names.patient(self._patient)
             case "uid":
-                return text if text.startswith(STANDARD_ROOT) and UID(text).name != text else self._names.uid(text)
+                return text if _WELL_KNOWN.match(text) and UID(text).name != text else self._names.uid(text)
             case "date":
                 return shift_date(text, self._shift, at)
             case "time":
@@ -235,8 +235,9 @@ def _file_meta(source: Dataset, result: Dataset) -> None:
 
 @cache
 def _vrs(tag: int) -> tuple[str, ...]:
-    """The value representations that PS3.6 gives to a tag; anything else in a file is no such attribute."""
-    return tuple(dictionary_VR(tag).split(" or "))
+    """The value representations that PS3.6 gives to a tag, undecided ones included; anything else in a file is no such attribute."""
+    listed = dictionary_VR(tag)
+    return (*listed.split(" or "), listed)
 
 
 def _each(value: Any, change: Callable[[str], str | None]) -> Any:

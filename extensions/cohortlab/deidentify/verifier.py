@@ -41,7 +41,7 @@ _CALENDAR: Final = re.compile(
 )
 _TABLE_BYTES: Final = 2 * 65_536
 _RUN, _DIGITS = 4, 12  # longest run of digits in a text, most digits in all
-_META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
+_META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
 _CODE_FORMS: Final[dict[str, str]] = {
     "DCM": r"[0-9]{6}|[A-Z]{2,4}(?:\.[A-Z]{2})?",
@@ -177,7 +177,7 @@ def _file(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
         yield Reason.UID_NOT_OURS, "MediaStorageSOPInstanceUID"
     if meta.get("MediaStorageSOPClassUID", data_set.get("SOPClassUID")) != data_set.get("SOPClassUID"):
         yield Reason.SOP_CLASS, "MediaStorageSOPClassUID"
-    if not _INSTANCE.fullmatch(str(meta.get("ImplementationClassUID", "2.25.1"))) or "ImplementationVersionName" in meta:
+    if not _INSTANCE.fullmatch(str(meta.get("ImplementationClassUID", "2.25.1"))):
         yield Reason.UID_NOT_OURS, "ImplementationClassUID"
     yield from _pixel_length(data_set)
 
@@ -223,7 +223,7 @@ def _items(data_set: Dataset, case: _Case, depth: int) -> Iterator[tuple[Reason,
         )
         if not keyword or not known or (depth and (keyword in lists.study or keyword in _ONCE)) or depth > _DEPTH:
             yield Reason.ELEMENT_NOT_ALLOWED, keyword or str(tag)
-        elif element.VR not in dictionary_VR(tag).split(" or "):
+        elif element.VR not in {dictionary_VR(tag), *dictionary_VR(tag).split(" or ")}:
             yield Reason.VALUE_NOT_ALLOWED, keyword
         else:
             yield from _element(element, keyword, case, depth)
@@ -323,7 +323,7 @@ def _is_date(text: str, vr: str) -> bool:
 def _is_number(element: DataElement) -> bool:
     if element.VR in {"DS", "IS"}:
         return all(_NUMBER.fullmatch(v) for v in _strings(element.value) if v)
-    if element.VR in {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "OW", "OF", "OD"}:
+    if set(element.VR.split(" or ")) <= {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "OW", "OF", "OD"}:
         return not isinstance(element.value, str)
     return False
 
