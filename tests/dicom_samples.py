@@ -7,6 +7,10 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, SecondaryCaptureImageStorage
 
+_PER_FRAME = frozenset(
+    {"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept", "PixelData", "DiffusionBValue"}
+)
+
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -51,6 +55,35 @@ def instance(
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
     return dataset
+
+
+def enhanced(frames: Sequence[Dataset], sop_class: str) -> Dataset:
+    """Classic single-frame instances as one enhanced multi-frame instance: places and rescale in functional groups."""
+    made = Dataset()
+    made.update({e.tag: e for e in frames[0] if e.keyword not in _PER_FRAME})
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID = sop_class
+    made.NumberOfFrames = len(frames)
+    made.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = made.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [Dataset()], [Dataset()]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = frames[0].ImageOrientationPatient
+    shared.PixelMeasuresSequence[0].PixelSpacing = frames[0].PixelSpacing
+    shared.PixelMeasuresSequence[0].SliceThickness = 99  # must have no say
+    if "RescaleSlope" in frames[0]:
+        shared.PixelValueTransformationSequence = [Dataset()]
+        for keyword in ("RescaleSlope", "RescaleIntercept"):
+            setattr(shared.PixelValueTransformationSequence[0], keyword, frames[0].get(keyword))
+    made.PerFrameFunctionalGroupsSequence = [Dataset() for _ in frames]
+    for item, frame in zip(made.PerFrameFunctionalGroupsSequence, frames, strict=True):
+        item.PlanePositionSequence = [Dataset()]
+        item.PlanePositionSequence[0].ImagePositionPatient = frame.ImagePositionPatient
+        if "DiffusionBValue" in frame:
+            item.MRDiffusionSequence = [Dataset()]
+            item.MRDiffusionSequence[0].DiffusionBValue = frame.DiffusionBValue
+    made.PixelData = b"".join(frame.PixelData for frame in frames)
+    return made
 
 
 def volume(count: int = 5, gap: float = 2.0, **elements: object) -> list[Dataset]:

@@ -4,17 +4,16 @@
     root/<id>/.<version>.partial-…     what is being built; readers never look there
     root/<id>/<version>/               the finished version; it appears whole, by rename, after all is on the disk
 
-Whatever happens before the rename (an error, Ctrl-C, kill -9, a full disk) leaves no visible version. What a killed writer left
-behind is removed by the next one.
+Whatever happens before the rename (an error, Ctrl-C, kill -9, a full disk) leaves no visible version. A writer that ends by itself
+cleans up; what a killed one left is taken over by the next, which keeps the series that are whole and made of the same instances.
+Objects that an earlier version of the dataset holds byte for byte are shared with it by hard links.
 """
 
-import errno
-import fcntl
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +22,7 @@ import numpy as np
 from pydantic import JsonValue
 from pydicom import Dataset
 
-from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, RefusedError, StorageError
+from cohortlab.errors import CohortlabError, InvalidInputError, RefusedError
 from cohortlab.keys import PrivateKey
 from cohortlab.store.arrays import Coordinates, write_attributes, write_series
 from cohortlab.store.contracts import (
@@ -38,8 +37,10 @@ from cohortlab.store.contracts import (
     check_version,
 )
 from cohortlab.store.describe import coordinates_of, describe
+from cohortlab.store.disk import publish, settle, share, storage_errors, take_lock
+from cohortlab.store.journal import Journal, fingerprint
 from cohortlab.store.layout import CATALOGUE, CATALOGUE_FILE, IMAGES, MANIFEST, SEGMENTATIONS, pyramid
-from cohortlab.store.manifest import file_digest, sign_manifest, walk
+from cohortlab.store.manifest import file_digest, read_manifest, sign_manifest
 from cohortlab.store.pixels import FrameSource, OutOfRangeError, rescale_of
 from cohortlab.store.segment import build_labels
 from cohortlab.store.series import SeriesGroup, group
@@ -63,12 +64,13 @@ class StoreWriter:
         self._on_slice = on_slice or (lambda: None)
         self._lock: int | None = None
         self._partial = self.place.parent / f".{version}.partial-{secrets.token_hex(4)}"
+        self._journal = Journal(self._partial)
         self._finished = False
 
     def __enter__(self) -> Self:
-        with _storage_errors(self.place):
+        with storage_errors(self.place):
             self.place.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _take_lock(self.place.parent / f".{self.version}.lock")
+            self._lock = take_lock(self.place.parent / f".{self.version}.lock")
             try:
                 self._prepare()
             except BaseException:
@@ -88,6 +90,8 @@ class StoreWriter:
         found = _one(instances)
         if found.kind != "image":
             return self.add_segmentation(found, deidentification)
+        if (kept := self._resume(IMAGES, found, deidentification)) is not None:
+            return kept
         with self._adding(IMAGES, found) as path:
             rescale = rescale_of(found)
             try:
@@ -98,6 +102,7 @@ class StoreWriter:
             draft = describe(found, source.shape, source.dtype, rescale, deidentification)
             attributes = self._complete(path, draft, SeriesDigests(pixels=source.pixels, source=source.stored))
             write_headers(path.with_name(f"{found.id}.headers.parquet"), found, source.frame_digests)
+            self._journal.done(path, fingerprint(found, deidentification), attributes)
         return attributes
 
     def add_segmentation(self, instance: SeriesGroup | Dataset, deidentification: dict[str, JsonValue]) -> SeriesAttributes:
@@ -121,27 +126,25 @@ class StoreWriter:
         """
         if not self.series:
             raise InvalidInputError("There is no series to store.", hint="A dataset version holds at least one.")
-        with _storage_errors(self.place):
+        with storage_errors(self.place):
             series = sorted(self.series, key=lambda s: (s.kind, s.id))
             write_catalogue(self._partial / CATALOGUE_FILE, series)
+            earlier = self._earlier(key)
             objects = []
-            for relative in walk(self._partial):
+            self._journal.keep_only({s.id for s in series})
+            for relative in self._journal.objects():
                 size, digest = file_digest(self._partial / relative)
                 objects.append(StoreObject(path=relative.as_posix(), size=size, sha256=digest))
+                share(self._partial / relative, objects[-1], earlier)
             listed = [
                 ManifestSeries(id=s.id, kind=s.kind, modality=s.modality, description=s.description, source_series=s.source_series)
                 for s in series
             ]
             manifest = sign_manifest((self.dataset_id, self.version), fields, listed, objects, key)
             (self._partial / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            _settle(self._partial)
-            try:
-                os.rename(self._partial, self.place)  # noqa: PTH104 - the system call itself: it fails on a version that exists
-            except OSError as error:
-                if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                    raise RefusedError(f"Version {self.version} of {self.dataset_id} was written by another meanwhile.") from None
-                raise
-            _sync(self.place.parent)
+            self._journal.remove()
+            settle(self._partial)
+            publish(self._partial, self.place)
         self._finished = True
         self._release()
         return manifest
@@ -152,10 +155,35 @@ class StoreWriter:
             raise RefusedError(
                 f"Version {self.version} of {self.dataset_id} exists already.", hint="Versions never change: write a new one."
             )
-        for left in self.place.parent.glob(f".{self.version}.partial-*"):
-            shutil.rmtree(left)
+        for left in sorted(self.place.parent.glob(f".{self.version}.partial-*")):
+            if self._partial.exists():
+                shutil.rmtree(left)
+            else:
+                left.rename(self._partial)
         for folder in (IMAGES, SEGMENTATIONS, CATALOGUE, "clinical"):
-            (self._partial / folder).mkdir(parents=True)
+            (self._partial / folder).mkdir(parents=True, exist_ok=True)
+        self._journal.open()
+
+    def _earlier(self, key: PrivateKey) -> dict[str, Path]:
+        """Objects of this dataset's versions that the same key signed, by digest."""
+        found: dict[str, Path] = {}
+        for place in sorted(self.place.parent.glob(f"[!.]*/{MANIFEST}")):
+            with suppress(CohortlabError):  # a version that does not verify lends nothing
+                manifest = read_manifest(place.parent, [key.public])
+                found |= {item.sha256: place.parent / item.path for item in manifest.objects}
+        return found
+
+    def _resume(self, folder: str, found: SeriesGroup, deidentification: dict[str, JsonValue]) -> SeriesAttributes | None:
+        """A series that an interrupted writer had finished from the same instances; None when there is none."""
+        if self._finished or self._lock is None or not self._journal.has(found.id):
+            return None
+        with storage_errors(self.place), _header_errors():
+            attributes = self._journal.resume(self._partial / folder / f"{found.id}.zarr", fingerprint(found, deidentification))
+        if attributes is not None:
+            self.series.append(attributes)
+            for _ in range(sum(len(volume) for volume in found.frames)):
+                self._on_slice()
+        return attributes
 
     @contextmanager
     def _adding(self, folder: str, found: SeriesGroup) -> Iterator[Path]:
@@ -167,7 +195,7 @@ class StoreWriter:
         path = self._partial / folder / f"{found.id}.zarr"
         before = list(self.series)
         try:
-            with _storage_errors(self.place), _header_errors():
+            with storage_errors(self.place), _header_errors():
                 yield path
         except BaseException:
             self.series = before
@@ -222,41 +250,6 @@ def _one(instances: Instances) -> SeriesGroup:
     return found[0]
 
 
-def _take_lock(path: Path) -> int:
-    """An exclusive lock on a file at `path`, freed by the system when the process ends, however it ends."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise RefusedError("Another process is writing this version.", hint="Wait until it is done.") from None
-        try:
-            if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                return descriptor
-        except FileNotFoundError:
-            pass  # its last holder removed it between open and lock: take a new one
-        os.close(descriptor)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _settle(root: Path) -> None:
-    """Bring a tree to the disk, files read-only, folders after what is in them."""
-    for folder, _, names in os.walk(root, topdown=False):
-        for name in names:
-            path = Path(folder) / name
-            path.chmod(0o444)
-            _sync(path)
-        _sync(Path(folder))
-
-
 @contextmanager
 def _header_errors() -> Iterator[None]:
     """Turn what pydicom and the contracts raise on values that are no values into `InvalidInputError`, without the value."""
@@ -279,24 +272,3 @@ def _whole(path: Path) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise
-
-
-@contextmanager
-def _storage_errors(place: Path) -> Iterator[None]:
-    """Turn what the disk says into `StorageError`, in words."""
-    try:
-        yield
-    except CohortlabError:
-        raise
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise NotFoundError(f"{place.parent} is gone while it was being written.") from None
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        hint = (
-            "Free some space and run it again; nothing half-written is left."
-            if full
-            else "Check the folder's permissions and run it again."
-        )
-        raise StorageError(
-            f"The store cannot be written at {place}: {(error.strerror or 'input/output error').lower()}.", hint=hint
-        ) from None

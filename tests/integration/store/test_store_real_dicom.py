@@ -1,7 +1,9 @@
 """Real series through the store: geometry against SimpleITK, pixels against pydicom, labels on the image's grid."""
 
+import copy
 import hashlib
 import json
+import re
 from collections import defaultdict
 
 import numpy as np
@@ -11,9 +13,12 @@ import SimpleITK
 import xarray as xr
 import zarr
 from pydicom.pixels import apply_modality_lut
+from pydicom.uid import EnhancedCTImageStorage, EnhancedMRImageStorage
+from store_helpers import write
 
 from cohortlab.errors import InvalidInputError
-from cohortlab.store import group, verify_store
+from cohortlab.store import Store, group, verify_store
+from dicom_samples import enhanced
 
 
 def by_series(datasets):
@@ -204,8 +209,6 @@ def test_what_is_written_verifies_and_reading_writes_nothing(made, key):
 
 
 def test_a_segmentation_without_its_image_is_refused(made, tmp_path, key):
-    from conftest import write  # noqa: PLC0415 - the fixtures' own helper
-
     datasets, _ = made("ct-liver-seg")
     with pytest.raises(InvalidInputError, match="grid"):
         write(tmp_path, "alone", [d for d in datasets if d.Modality == "SEG"], key)
@@ -219,3 +222,27 @@ def test_the_order_of_files_does_not_matter(made):
     datasets, _ = made("prostatex")
     forward = [(g.id, [[f.uid for f in v] for v in g.frames]) for g in group(datasets)]
     assert forward == [(g.id, [[f.uid for f in v] for v in g.frames]) for g in group(datasets[::-1])]
+
+
+def test_an_enhanced_multi_frame_ct_is_the_same_as_its_slices(made, tmp_path, key):
+    slices = [d for d in made("ct-liver-seg")[0] if d.Modality == "CT"]
+    store = Store.open(write(tmp_path, "enhanced", [enhanced(slices[::-1], EnhancedCTImageStorage)], key), [key.public])
+    ours, classic = store[0], made("ct-liver-seg")[1][0]
+    assert ours.attributes.instances == 1
+    assert np.array_equal(ours.affine(), classic.affine())
+    assert ours.attributes.digests == classic.attributes.digests
+    assert ours.attributes.units == "HU"
+
+
+def test_an_enhanced_mr_with_three_b_values_is_four_dimensional(made, tmp_path, key):
+    slices = [d for d in made("prostatex")[0] if str(d.SeriesDescription) == "ep2d_diff_tra_DYNDIST"]
+    assert len(slices) == 57
+    copies = [copy.deepcopy(d) for d in slices]
+    for dataset in copies:
+        dataset.DiffusionBValue = float(re.search(r"ep_b(\d+)", str(dataset.SequenceName)).group(1))
+        del dataset.SequenceName
+    store = Store.open(write(tmp_path, "enhanced", [enhanced(copies, EnhancedMRImageStorage)], key), [key.public])
+    (classic,) = [r for r in made("prostatex")[1] if r.attributes.axis is not None]
+    assert store[0].attributes.axis == classic.attributes.axis
+    assert store[0].attributes.digests == classic.attributes.digests
+    assert np.array_equal(store[0].affine(), classic.affine())

@@ -13,6 +13,7 @@ from store_helpers import FIELDS, RECORD, write
 from cohortlab.errors import InvalidInputError, RefusedError, StorageError
 from cohortlab.keys import create_key, load_key
 from cohortlab.store import Store, StoreWriter, verify_store
+from cohortlab.store.series import series_id
 from dicom_samples import instance, volume
 
 WRITER = Path(__file__).with_name("writer_process.py")
@@ -61,6 +62,60 @@ def test_kill_9_leaves_no_visible_version_and_the_next_run_works(tmp_path, key_f
         assert verify_store(tmp_path / "killed" / "1.0.0", [trusted(key_file)]).ok
     else:
         finish_now(tmp_path, key_file)
+
+
+def partial(root):
+    (found,) = (root / "killed").glob(".1.0.0.partial-*")
+    return found
+
+
+def written_at(root):
+    return {p.name: p.stat().st_mtime_ns for p in (root / "images").glob("*.headers.parquet")}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_next_run_continues_with_the_series_that_are_whole(tmp_path, key_file, lost):
+    process = start(tmp_path, key_file)
+    wait_for(process, "slice", 150)  # two of three series are whole
+    process.kill()
+    process.communicate()
+    before = written_at(partial(tmp_path))
+    assert len(before) == 2
+    if lost:  # as after a power failure: a journal that promises what the disk no longer has
+        shard = next(p for p in sorted(partial(tmp_path).rglob("scale0/image/c/0/0/0")))
+        shard.chmod(0o644)
+        shard.write_bytes(shard.read_bytes()[:-5000])
+    process = start(tmp_path, key_file)
+    words = process.communicate(timeout=60)[0].split()
+    assert words.count("slice") == 180
+    assert words[-1] == "finished"
+    after = written_at(tmp_path / "killed" / "1.0.0")
+    assert sum(after[name] == before[name] for name in before) == (1 if lost else 2)
+    assert len(after) == 3
+    assert verify_store(tmp_path / "killed" / "1.0.0", [trusted(key_file)]).ok
+    assert [p.name for p in (tmp_path / "killed").iterdir()] == ["1.0.0"]
+
+
+def test_a_new_version_shares_what_did_not_change(tmp_path, key):
+    same, other = series_id("CT", "2.25.1"), series_id("CT", "2.25.2")
+    first = write(tmp_path, "one", [*volume(series="2.25.1"), *volume(series="2.25.2")], key)
+    second = write(tmp_path, "one", [*volume(series="2.25.1"), *volume(6, series="2.25.2")], key, version="1.1.0")
+    for file in (second / "images" / f"{same}.zarr").rglob("*"):
+        assert file.is_dir() or file.samefile(first / file.relative_to(second))
+    shard = f"images/{other}.zarr/scale0/image/c/0/0/0"
+    assert not (second / shard).samefile(first / shard)
+    for version in (first, second):
+        assert verify_store(version, [key.public]).ok
+
+
+def test_a_damaged_version_lends_nothing(tmp_path, key):
+    first = write(tmp_path, "one", volume(), key)
+    shard = next(first.rglob("scale0/image/c/0/0/0"))
+    shard.chmod(0o644)
+    shard.write_bytes(shard.read_bytes()[::-1])
+    second = write(tmp_path, "one", volume(), key, version="1.1.0")
+    assert verify_store(second, [key.public]).ok
+    assert not verify_store(first, [key.public]).ok
 
 
 def trusted(key_file):
