@@ -161,7 +161,7 @@ describe("chart", () => {
   });
 
   it("says the result in a sentence, and what was withheld", () => {
-    expect(sentence(outcome)).toBe("Result of 2 of 3 sites: 1,130 voxels of 7 subjects, mean 12.3, standard deviation 4.2.");
+    expect(sentence(outcome)).toBe("Result of 2 of 3 sites: 1,130 voxels of 7 subjects, mean 12.35, standard deviation 4.2.");
     const none = { ...outcome, merged: { ...outcome.merged, moments: null, count_suppressed: 1 } };
     expect(sentence(none)).toContain("1,130 or more voxels of 7 subjects, mean and deviation withheld");
   });

@@ -26,6 +26,9 @@ export function short(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
+/** A measured number: four digits, nought kept off the end. */
+export const measured = (value: number): string => String(Number(value.toPrecision(4)));
+
 export const whole = (value: number): string => value.toLocaleString("en-US");
 
 /** A round number at or above `most`, for the top of the axis. */
@@ -76,7 +79,7 @@ export function valueTicks(merged: Outcome["merged"]): Tick[] {
 /** The result in one sentence, for those who do not see the chart. */
 export function sentence(outcome: Outcome): string {
   const { merged } = outcome;
-  const moments = merged.moments === null ? "mean and deviation withheld" : `mean ${short(merged.moments.mean)}, standard deviation ${short(merged.moments.sd)}`;
+  const moments = merged.moments === null ? "mean and deviation withheld" : `mean ${measured(merged.moments.mean)}, standard deviation ${measured(merged.moments.sd)}`;
   const more = merged.count_suppressed > 0 ? " or more" : "";
   return `Result of ${outcome.summary}: ${whole(merged.count)}${more} voxels of ${whole(merged.subjects)} subjects, ${moments}.`;
 }

@@ -1,5 +1,5 @@
 // The result on the page: an SVG histogram and a table, from released numbers only.
-import { bars, countTicks, explanation, sentence, short, SIZE, valueTicks, whole } from "./chart";
+import { bars, countTicks, explanation, measured, sentence, SIZE, valueTicks, whole } from "./chart";
 import { h, s } from "./dom";
 import type { Moments, Outcome, Progress } from "./contract";
 
@@ -34,7 +34,7 @@ function row(tag: "td" | "th", cells: string[]): HTMLElement {
   return h("tr", {}, ...cells.map((cell) => h(tag, tag === "th" ? { scope: "col" } : {}, cell)));
 }
 
-const moments = (m: Moments | null): string[] => (m === null ? ["withheld", "withheld"] : [short(m.mean), short(m.sd)]);
+const moments = (m: Moments | null): string[] => (m === null ? ["withheld", "withheld"] : [measured(m.mean), measured(m.sd)]);
 
 function table(outcome: Outcome, progress: Progress): HTMLElement {
   const titles = new Map(progress.sites.map((site) => [site.site, site.title]));
@@ -57,9 +57,10 @@ function table(outcome: Outcome, progress: Progress): HTMLElement {
 /** The result's part of the widget. */
 export function result(outcome: Outcome, progress: Progress): Element[] {
   const why = explanation(outcome);
+  const modality = String(progress.parameters["modality"] ?? "");
   return [
     h("p", {}, h("strong", {}, sentence(outcome))),
-    chart(outcome, `${String(progress.parameters["modality"] ?? "")} voxel value`.trim()),
+    chart(outcome, modality === "CT" ? "CT value (HU)" : `${modality} value`),
     ...(why === "" ? [] : [h("p", { class: "cl-muted" }, why)]),
     table(outcome, progress),
   ];
