@@ -97,7 +97,10 @@ def _write_level(image: "zarr.Array[Any]", source: Source, pool: ThreadPoolExecu
         inner = list(itertools.product(*(range(a, b) for a, b in zip(lead, stops, strict=True))))
         for start in range(0, spatial[0], step):
             stop = min(start + step, spatial[0])
-            block = np.stack([source.read(index, start, stop) for index in inner])
+            if len(inner) == 1:
+                block = source.read(inner[0], start, stop)[None]  # a view: a shard is a quarter of a gigabyte
+            else:
+                block = np.stack([source.read(index, start, stop) for index in inner])
             block = block.reshape(tuple(b - a for a, b in zip(lead, stops, strict=True)) + block.shape[1:])
             where = (*(slice(a, b) for a, b in zip(lead, stops, strict=True)), *(() if planes else (slice(start, stop),)))
             _complete(pool, image, where, block[0] if planes else block)

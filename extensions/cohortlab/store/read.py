@@ -70,17 +70,19 @@ class SeriesRef:
             raise IntegrityError(f"Series {self.id} holds the attributes of another.")
         return attributes
 
-    def _checked(self, name: str) -> dict[str, Any]:
-        """A small JSON file of the series, after comparing it to the manifest's digest."""
-        file = self.path / name
+    def _check(self, file: Path) -> None:
+        """Compare a small file of the series to the manifest's digest."""
         try:
             _, digest = file_digest(file)
-            content = file.read_bytes()
         except OSError:
             raise StorageError(f"Series {self.id} of {self.dataset} cannot be read.", hint="Run `cohortlab verify` on the store.") from None
         if self.store.digests.get(file.relative_to(self.store.path).as_posix()) != digest:
             raise IntegrityError(f"Series {self.id} of {self.dataset} is not what was signed.", hint="Run `cohortlab verify` on the store.")
-        found: dict[str, Any] = json.loads(content)
+
+    def _checked(self, name: str) -> dict[str, Any]:
+        """A small JSON file of the series, after the check."""
+        self._check(self.path / name)
+        found: dict[str, Any] = json.loads((self.path / name).read_bytes())
         return found
 
     @property
@@ -100,7 +102,7 @@ class SeriesRef:
     def array(self, level: int = 0) -> "zarr.Array[Any]":
         """The pixels of a level as a Zarr array with the dimensions of `attributes.dims`; slicing reads only the chunks it needs."""
         self._level(level)
-        self._checked(f"{image_path(level)}/zarr.json")
+        self._check(self.path / image_path(level) / "zarr.json")
         with disk_pipeline():
             return zarr.open_array(self.path / image_path(level), mode="r", zarr_format=3)
 
@@ -124,7 +126,7 @@ class SeriesRef:
         """
         self._level(level)
         attributes = self.attributes
-        self._checked(f"{image_path(level)}/zarr.json")
+        self._check(self.path / f"scale{level}" / "zarr.json")  # its consolidated metadata is what xarray reads
         with disk_pipeline():
             group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=True, zarr_format=3, mask_and_scale=False)
             image: xr.DataArray = group["image"]
@@ -146,7 +148,9 @@ class SeriesRef:
 
     def headers(self) -> list[dict[str, Any]]:
         """One row an image, in the array's order: instance UIDs, place in the array, header as DICOM JSON text."""
-        return read_headers(self.path.with_name(f"{self.id}.headers.parquet"))
+        file = self.path.with_name(f"{self.id}.headers.parquet")
+        self._check(file)
+        return read_headers(file)
 
     def __repr__(self) -> str:
         size = " x ".join(f"{d} {n}" for d, n in zip(self.attributes.dims, self.attributes.shape, strict=True))

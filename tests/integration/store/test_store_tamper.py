@@ -124,6 +124,22 @@ def test_changed_array_metadata_is_noticed_when_a_series_is_opened(copy, key):
         Store.open(store, [key.public])[0].array()
 
 
+@pytest.mark.parametrize("name", ["scale0/zarr.json", "zarr.json"])
+def test_changed_group_metadata_is_noticed_when_a_series_is_opened(copy, key, name):
+    store = copy(NAME)
+    file = next(store.glob("images/*.zarr")) / name
+    file.write_text(file.read_text().replace("uint16", "int16"))
+    with pytest.raises(IntegrityError, match="not what was signed"):
+        Store.open(store, [key.public])[0].open()
+
+
+def test_changed_headers_are_noticed_when_they_are_read(copy, key):
+    store = copy(NAME)
+    flip(next(store.glob("images/*.parquet")), 100, 0)
+    with pytest.raises(IntegrityError, match="not what was signed"):
+        Store.open(store, [key.public])[0].headers()
+
+
 def test_no_store_at_all(tmp_path, key):
     with pytest.raises(NotFoundError):
         verify_store(tmp_path, [key.public])
