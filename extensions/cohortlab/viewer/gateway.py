@@ -26,6 +26,7 @@ from cohortlab.viewer.planes import Plane, plane_named, planes
 
 _AUTO_WINDOW_PERCENTILES = (1, 99)
 _MAX_SAMPLED = 2_000_000  # values that an automatic window is made from
+_DESCRIPTIONS = 4096  # kept, of a few kB each
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
 
@@ -147,6 +148,8 @@ class Gateway:
         if known is None:
             known = _describe(dataset, ref)
             with self._lock:
+                if len(self._meta) >= _DESCRIPTIONS:
+                    self._meta.clear()
                 self._meta[key] = known
         return known
 
