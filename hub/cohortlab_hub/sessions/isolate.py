@@ -37,6 +37,7 @@ _SECBIT_NOROOT_LOCKED = 0b11
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 _INSIDE_ID = 1000  # who root is inside, so that programs do not take the session for root's
+PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - each session gets its own, empty one
 _FAILED = 70  # EX_SOFTWARE: the session could not be separated
 
 
@@ -138,7 +139,7 @@ def _arrange(kernel: _Kernel, plan: Plan) -> None:
     # Opened before anything is covered; a bind mount from the descriptor reaches what is hidden by then.
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     opened = {path: os.open(path, flags) for path in [plan.home, *plan.kept, *plan.mounts.values()]}
-    private = [path for path in ("/tmp", "/var/tmp", "/dev/shm") if Path(path).is_dir()]  # noqa: S108 - covered, not used
+    private = [path for path in PRIVATE if Path(path).is_dir()]
     # Outer paths first, so that an inner one has the last word.
     order = sorted({*plan.hidden, *plan.kept, *private}, key=lambda path: (len(Path(path).parts), path))
     for path in order:
@@ -200,7 +201,11 @@ def _first(plan: Plan, command: Sequence[str]) -> int:
         return _FAILED
     child = os.fork()
     if child == 0:
-        os.execvp(command[0], list(command))  # noqa: S606 - no shell is wanted
+        try:
+            os.execvp(command[0], list(command))  # noqa: S606 - no shell is wanted
+        except OSError as error:
+            sys.stderr.write(f"cohortlab: {command[0]}: {error.strerror}\n")
+            os._exit(127)
     _pass_on(child)
     return _wait(child)
 

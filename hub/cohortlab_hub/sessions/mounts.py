@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub.access import Lease
-from cohortlab_hub.sessions.isolate import Plan
+from cohortlab_hub.sessions.isolate import PRIVATE, Plan
 
 
 def mount_table(leases: Iterable[Lease], stores: Mapping[str, Path]) -> dict[str, Path]:
@@ -23,8 +23,8 @@ def mount_table(leases: Iterable[Lease], stores: Mapping[str, Path]) -> dict[str
 def plan(home: Path, table: Mapping[str, Path], hidden: Iterable[Path], needed: Sequence[Path]) -> Plan:
     """What the session sees: `home`, the mounts of `table`, no `hidden` path; of `needed` (Python's own folders) all.
 
-    A needed folder is kept only where it lies in a hidden one and holds none itself. Raises `ValueError` for a home or
-    mount that is not absolute or a dataset id that is no single step of a path.
+    A needed folder is kept only where it lies in a hidden one, or in one of which each session has its own (``/tmp``).
+    Raises `ValueError` for a home or mount that is not absolute or a dataset id that is no single step of a path.
     """
     covered = sorted(set(hidden))
     for name, store in table.items():
@@ -32,7 +32,8 @@ def plan(home: Path, table: Mapping[str, Path], hidden: Iterable[Path], needed: 
             raise ValueError(f"Not a mount: {name!r}.")
     if not home.is_absolute():
         raise ValueError("The home is no absolute path.")
-    kept = {path for path in needed if any(path.is_relative_to(cover) and path != cover for cover in covered)}
+    covers = [*covered, *map(Path, PRIVATE)]
+    kept = {path for path in needed if any(path.is_relative_to(cover) and path != cover for cover in covers)}
     outer = {path for path in kept if not any(path != other and path.is_relative_to(other) for other in kept)}
     return Plan(
         home=str(home),

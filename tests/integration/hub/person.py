@@ -107,3 +107,5 @@ async def _execute(url: str, headers: Mapping[str, str], code: str, seconds: flo
                     return printed
     finally:
         socket.close()
+        while await socket.read_message() is not None:  # until the other side has closed too
+            pass
