@@ -104,6 +104,7 @@ class Reason(StrEnum):
     PROJECT_NOT_ALLOWED = "project-not-allowed"
     TASK_NOT_ALLOWED = "task-not-allowed"
     DATASET_NOT_ALLOWED = "dataset-not-allowed"
+    POLICY_UNREADABLE = "policy-unreadable"
     PARAMETERS_INVALID = "parameters-invalid"
     DATASET_NOT_HERE = "dataset-not-here"
     DATASET_NOT_TRUSTED = "dataset-not-trusted"
@@ -127,6 +128,7 @@ REASONS: dict[Reason, str] = {
     Reason.PROJECT_NOT_ALLOWED: "The site's policy does not allow this project.",
     Reason.TASK_NOT_ALLOWED: "The site's policy does not allow this task.",
     Reason.DATASET_NOT_ALLOWED: "The site's policy does not allow jobs on this dataset.",
+    Reason.POLICY_UNREADABLE: "The site cannot read its own policy, and so allows nothing.",
     Reason.PARAMETERS_INVALID: "The site's version of the task does not accept these parameters.",
     Reason.DATASET_NOT_HERE: "The site does not hold this dataset.",
     Reason.DATASET_NOT_TRUSTED: "The site's copy of the dataset does not verify against a key that it trusts.",

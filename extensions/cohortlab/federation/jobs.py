@@ -120,7 +120,7 @@ class Job:
 
 def federation(line: Line | None = None) -> Federation:
     """Datasets, projects and tasks that you can choose from for a job."""
-    return (line or Line()).get("federation", Federation)
+    return (line or Line.shared()).get("federation", Federation)
 
 
 def datasets() -> tuple[FederatedDataset, ...]:
@@ -157,7 +157,7 @@ def submit(
         InvalidInputError: the parameters are wrong.
         UnavailableError: the hub does not answer.
     """
-    line = line or Line()
+    line = line or Line.shared()
     if project is None:
         yours = [p.id for p in federation(line).projects]
         if len(yours) != 1:
@@ -192,11 +192,11 @@ def _first(error: ValueError) -> str:
 
 def get(job_id: str, *, line: Line | None = None) -> Job:
     """One of your jobs. Raises `NotFoundError`."""
-    line = line or Line()
+    line = line or Line.shared()
     return Job(line, line.get(f"jobs/{job_id}", JobView))
 
 
 def list(limit: int = 50, *, line: Line | None = None) -> tuple[Job, ...]:  # noqa: A001 - reads as cl.jobs.list()
     """Your jobs, newest first."""
-    line = line or Line()
+    line = line or Line.shared()
     return tuple(Job(line, view) for view in line.get_list("jobs", JobView, limit=limit))

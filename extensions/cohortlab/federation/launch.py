@@ -176,7 +176,7 @@ def launch(
     Raises:
         UnavailableError: this is not a session of a hub, or the hub does not answer.
     """
-    line = Line()
+    line = Line.shared()
     offer = jobs.federation(line)
     ids = [d.id for d in offer.datasets]
     chosen = dataset or (ids[0] if ids else "")

@@ -1,6 +1,8 @@
 """The session's line to the hub: its address and token come from the environment that JupyterHub gives a session."""
 
+import atexit
 import os
+import threading
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +20,10 @@ _ERRORS: dict[int, type[CohortlabError]] = {
     HTTPStatus.CONFLICT: IntegrityError,
     HTTPStatus.UNPROCESSABLE_ENTITY: InvalidInputError,
 }
+
+
+_sharing = threading.Lock()
+_shared: "Line | None" = None
 
 
 class Line:
@@ -39,6 +45,16 @@ class Line:
         self._client = httpx.Client(
             base_url=url.rstrip("/") + "/api/v1/", headers={"Authorization": f"token {token}"}, timeout=_TIMEOUT, trust_env=not local
         )
+
+    @classmethod
+    def shared(cls) -> "Line":
+        """The one line of this session, made when first asked for and closed when Python ends."""
+        global _shared  # noqa: PLW0603 - one for the process is the point
+        with _sharing:
+            if _shared is None:
+                _shared = cls()
+                atexit.register(_shared.close)
+            return _shared
 
     def get[M: BaseModel](self, path: str, model: type[M], *, wait: float = 0.0, **query: Any) -> M:
         """GET `path` as `model`; `wait` is how long the hub may hold the answer back, in seconds."""

@@ -109,5 +109,6 @@ class Result:
         """The merged histogram as an SVG chart; hatched where a site withheld a count."""
         edges = self.edges
         bars = [Bar(edges[i], edges[i + 1], cell.count, cell.suppressed) for i, cell in enumerate(self.merged.cells)]
-        parameters = self.job.parameters
-        return svg(Chart(bars, len(self.sites), f"{parameters.get('modality', '')} voxel value", f"Histogram over {self.summary}"))
+        modality = str(self.job.parameters.get("modality", ""))
+        label = "CT value (HU)" if modality == "CT" else f"{modality} value"
+        return svg(Chart(bars, len(self.sites), label, f"Histogram over {self.summary}"))

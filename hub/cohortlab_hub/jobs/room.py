@@ -69,7 +69,7 @@ class Room:
 
     def _sweep(self, seen: dict[str, datetime]) -> tuple[set[str], datetime | None]:
         with self.sessions.begin() as database:
-            return self.jobs.sweep(database, seen, self.started)
+            return self.jobs.sweep(database, seen, self.started, datetime.now(UTC))
 
     async def watch(self) -> None:
         """End what is overdue, when it is: sleep until the next deadline or until something changes. Runs until cancelled."""

@@ -258,12 +258,11 @@ class Jobs:
             raise NotFoundError("There is no such ticket for this site.")
         return ticket
 
-    def sweep(self, database: Session, seen: dict[str, datetime], started: datetime) -> tuple[set[str], datetime | None]:
+    def sweep(self, database: Session, seen: dict[str, datetime], started: datetime, now: datetime) -> tuple[set[str], datetime | None]:
         """End the parts of sites that did not answer in time; the ids of the jobs that this moved, and the next deadline.
 
         `seen`: when each site was last heard; `started`: when this hub began to listen, for those not heard yet.
         """
-        now = datetime.now(UTC)
         moved: set[str] = set()
         following: list[datetime] = []
         for ticket in database.scalars(select(TicketRow).where(TicketRow.state.in_(_OPEN))):

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from workplace import Workplace  # noqa: E402 - needs the path above
+from workplace import Workplace
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    place = Workplace(tmp_path_factory.mktemp("federation"), silence_seconds=5)
+    place = Workplace(tmp_path_factory.mktemp("federation"), silence_seconds=20, minimum_sites=1)
     try:
         place.grant()
         yield place
@@ -21,10 +21,22 @@ def workplace(tmp_path_factory):
 
 @pytest.fixture
 def sites(workplace):
-    """All three sites, running, with their usual policies; whatever a test did to them is over after it."""
+    """All three sites, running and ready. Those that a test stopped are started again."""
     for site in workplace.sites.values():
-        site.start()
+        if not site.runs:
+            site.start()
+    for site in workplace.sites.values():
+        site.ready()
+    return workplace.sites
+
+
+@pytest.fixture
+def alone(workplace):
+    """No site but those that the test starts itself."""
+    for site in workplace.sites.values():
+        if site.runs:
+            site.stop()
     yield workplace.sites
     for site in workplace.sites.values():
-        if site.process.poll() is None:
+        if site.runs:
             site.stop()

@@ -20,8 +20,9 @@ from cohortlab.store import AccessCondition, ManifestFields, StoreWriter
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[0] / "hub")]
-from dicom_samples import instance  # noqa: E402 - needs the path above
 from person import Person  # noqa: E402 - as above
+
+from dicom_samples import instance  # noqa: E402 - needs the path above
 
 DATASET, PROJECT, MINIMUM = "lesions", "demo-study", 20
 SITES = ("north", "south", "west")
@@ -96,6 +97,14 @@ class Site:
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*COMMAND, "site", "run", "--config", str(self.file)], stdout=log, stderr=log)
+        return self
+
+    @property
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
+    def ready(self):
+        """Wait until both helpers wait for work."""
         until(lambda: len(self.helpers()) == 2, f"{self.name}'s two helpers")
         return self
 
@@ -116,7 +125,7 @@ class Site:
 
     def stop(self, number=signal.SIGTERM):
         """End the agent; its exit code, and the helpers that it had."""
-        helpers = self.helpers() if self.process.poll() is None else []
+        helpers = self.helpers()
         self.process.send_signal(number)
         return self.process.wait(20), helpers
 
@@ -140,7 +149,11 @@ class Workplace:
         self.process = subprocess.Popen([*COMMAND, "up", str(self.file), "--port", "0"], stdout=subprocess.PIPE, stderr=self.log)
         self.base, self.password = self._greeting()
         self.sites = {name: Site(folder, name, f"{self.base}services/cohortlab/", self.hub_key, self.gate_key) for name in SITES}
-        self.token = {name: Person(self.base, name, self.password).token() for name in ("researcher", "clinician")}
+        self.token, self.lines = {}, {}
+        for name in ("researcher", "clinician"):
+            with Person(self.base, name, self.password) as person:
+                self.token[name] = person.token()
+            self.lines[name] = Line(f"{self.base}services/cohortlab/", self.token[name])
 
     def _document(self, federation):
         return {
@@ -188,7 +201,7 @@ class Workplace:
         )
 
     def line(self, person="researcher"):
-        return Line(f"{self.base}services/cohortlab/", self.token[person])
+        return self.lines[person]
 
     def submit(self, **more):
         asked = {"dataset": DATASET, "project": PROJECT, "parameters": {"bins": 20, "low": -200, "high": 280}, "line": self.line()}
@@ -203,8 +216,10 @@ class Workplace:
 
     def close(self):
         for site in self.sites.values():
-            if site.process is not None and site.process.poll() is None:
+            if site.runs:
                 site.stop()
+        for line in self.lines.values():
+            line.close()
         self.process.terminate()
         self.process.wait(40)
         self.process.stdout.close()

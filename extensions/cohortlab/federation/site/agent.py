@@ -62,11 +62,15 @@ class Agent:
         self._keys = [PublicKey(key) for key in config.ticket_keys]
         self._slots = asyncio.Semaphore(config.parallel)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._fault: BaseException | None = None
         self._runner = Spare("cohortlab.federation.site.runner")
         self._release = Spare("cohortlab.federation.site.release")
 
     async def run(self) -> None:
-        """Work until `stop` is set, or until this is cancelled. Leaves no process behind."""
+        """Work until `stop` is set, or until this is cancelled. Leaves no process behind.
+
+        Raises `StorageError` when the journal cannot be written: without it no ticket may be taken.
+        """
         async with HubLine(self._config) as self._hub, self._runner, self._release:
             self._recover()
             polling = asyncio.create_task(self._poll())
@@ -80,6 +84,8 @@ class Agent:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fault is not None:
+            raise self._fault
 
     async def _poll(self) -> None:
         pause, told = Pause(self._stop), ""
@@ -112,6 +118,8 @@ class Agent:
             del self._tasks[ticket]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s ended by %s; the next start takes it up again.", ticket, type(error).__name__)
+            self._fault = self._fault or error
+            self._stop.set()
 
     def _recover(self) -> None:
         shutil.rmtree(self._work, ignore_errors=True)
@@ -154,7 +162,11 @@ class Agent:
     def _decide(self, entry: Entry) -> Reason | None:
         """Why the site refuses a good ticket: its policy, which is read again each time, or the parameters."""
         ticket = entry.ticket
-        reason = read_policy(self._config.policy).refusal(ticket)
+        try:
+            reason = read_policy(self._config.policy).refusal(ticket)
+        except CohortlabError as error:
+            _log.error("%s", error)
+            return Reason.POLICY_UNREADABLE
         if reason is not None:
             return reason
         if ticket.task not in TASKS:
@@ -182,7 +194,7 @@ class Agent:
 
     async def _accept(self, entry: Entry) -> None:
         """Tell the hub; when it does not hear it, it sends the ticket again."""
-        with contextlib.suppress(OverError, UnavailableError, RefusedError):
+        with contextlib.suppress(OverError, InvalidInputError, UnavailableError, RefusedError):
             await self._hub.report(entry.ticket.jti, SiteReport(state=SiteState.ACCEPTED))
 
     async def _cancel(self, name: TicketName) -> None:

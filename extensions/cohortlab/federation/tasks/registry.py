@@ -31,10 +31,7 @@ class TaskInfo:
             raise InvalidInputError(f"Parameter {where} of {self.name}: {first['msg']}.") from None
 
 
-TASKS: dict[str, TaskInfo] = {
-    info.name: info
-    for info in (TaskInfo("histogram", "Histogram of voxel values with count, mean and standard deviation", HistogramParameters),)
-}
+TASKS: dict[str, TaskInfo] = {info.name: info for info in (TaskInfo("histogram", "Intensity histogram", HistogramParameters),)}
 
 
 def task(name: str) -> TaskInfo:
