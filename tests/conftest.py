@@ -8,6 +8,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots FOLDER` keeps the pictures that the README shows."""
+    parser.addoption("--screenshots", metavar="FOLDER", default=None, help="keep pictures of pages in this folder")
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real DICOM. Absent: the test is skipped with the reason, on CI it fails."""
