@@ -4,8 +4,10 @@ All models are frozen and strict, and refuse fields they do not know. `SCHEMA_VE
 a reader refuses a version that it does not know instead of guessing.
 
 Axes are named as OME-Zarr 0.5 orders them: ``z, y, x`` in space (slice, row, column of the DICOM image), before them
-``t`` for time points or ``c`` for any other fourth axis (b-values, echoes, segments), whose meaning `Axis` gives.
-Lengths are in mm, positions in the DICOM patient system (PS3.3 C.7.6.2.1.1): L, P, S grow to the left, back and head.
+``t`` for time points or ``c`` for any other fourth axis (b-values, echoes, segments), whose meaning `Axis` gives. In colour,
+``c`` holds the `samples` red, green and blue, and ``t`` may stand before it: ``t, c, y, x`` is a colour clip.
+Lengths are in mm, positions in the DICOM patient system (PS3.3 C.7.6.2.1.1): L, P, S grow to the left, back and head; those of
+whole-slide images in the slide's own system (PS3.3 C.8.12.2.1), which `space` says.
 """
 
 import json
@@ -98,9 +100,33 @@ class Rescale(Model):
 class Axis(Model):
     """The axis before z: its meaning, one value an index, their unit. E.g. ``b_value``, (50, 400, 800), ``s/mm2``."""
 
-    name: Literal["b_value", "echo_time", "time", "temporal_position", "segment", "channel", "acquisition"]
+    name: Literal["b_value", "echo_time", "time", "temporal_position", "segment", "channel", "acquisition", "optical_path"]
     values: tuple[float, ...]
     unit: str = ""
+
+
+class Suv(Model):
+    """Standardised uptake value by body weight of a PET series: value in `units` times `bw` is g/ml. Without `bw`, `reason` says why."""
+
+    bw: Annotated[float, Field(gt=0)] | None = None
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.bw is None) == (self.reason is None):
+            raise ValueError("either a factor or the reason why there is none")
+        return self
+
+
+class Tiles(Model):
+    """How a whole-slide image's levels are kept: `rows` x `columns` a tile, one tile a chunk.
+
+    encoding: ``jpeg``, the tiles as they were compressed, read by the codec ``cohortlab.jpeg``; or ``array``, decoded.
+    """
+
+    encoding: Literal["jpeg", "array"]
+    rows: Annotated[int, Field(ge=1)]
+    columns: Annotated[int, Field(ge=1)]
 
 
 class SliceGeometry(Model):
@@ -114,7 +140,8 @@ class SliceGeometry(Model):
 class SeriesDigests(Model):
     """SHA-256 digests of a series' pixels, little endian, in the array's C order.
 
-    pixels: of the level-0 array. source: of the decoded DICOM frames, the stored values before any rescale.
+    pixels: of the level-0 array. source: of the decoded DICOM frames, the stored values before any rescale. Of a whole-slide image
+    both go over the tiles of all levels (`cohortlab.store.slide.tile_digest`); of contours, `source` goes over their points.
     """
 
     pixels: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -123,6 +150,10 @@ class SeriesDigests(Model):
 
 class SeriesAttributes(Model):
     """``attributes["cohortlab"]`` of a series group: the truth on its geometry and meaning.
+
+    samples: names of the colours along ``c``, empty for grey images. `sop_instance_uid`: of an image that one instance makes.
+    `fractional`: what the values of a fractional segmentation mean; they are fractions after `rescale`. `level_affines`: of
+    each level, where levels are no halvings of the first (whole-slide images); `affine` is the first of them.
 
     shape and dims are those of level 0; `levels` are the shapes of all levels. `affine` maps index (z, y, x, 1) of level 0
     to patient (L, P, S, 1) in mm; it is None for projections and for series that are no regular volume, for which `slices`
@@ -163,6 +194,13 @@ class SeriesAttributes(Model):
     digests: SeriesDigests
     segments: tuple[Segment, ...] = ()
     source_series: str | None = None
+    samples: tuple[Literal["red", "green", "blue"], ...] = ()
+    space: Literal["patient", "slide"] = "patient"
+    level_affines: tuple[Affine, ...] | None = None
+    tiles: Tiles | None = None
+    suv: Suv | None = None
+    fractional: Literal["PROBABILITY", "OCCUPANCY"] | None = None
+    sop_instance_uid: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -172,8 +210,12 @@ class SeriesAttributes(Model):
             raise ValueError("levels must begin with shape")
         if self.regular == bool(self.irregular_reason):
             raise ValueError("irregular_reason is given exactly when the series is not regular")
-        if (self.axis is not None) != (self.dims[0] in {"t", "c"}):
-            raise ValueError("axis is given exactly when there is a dimension before z, y, x")
+        if self.samples and self.shape[self.dims.index("c") if "c" in self.dims else 0] != len(self.samples):
+            raise ValueError("c is as long as there are samples")
+        if (self.axis is not None) != (self.dims[0] in ({"t"} if self.samples else {"t", "c"})):
+            raise ValueError("axis is given exactly when there is a dimension before z, y, x that is no samples")
+        if self.level_affines is not None and len(self.level_affines) != len(self.levels):
+            raise ValueError("level_affines are as many as levels")
         if self.axis is not None and len(self.axis.values) != self.shape[0]:
             raise ValueError("axis has as many values as the first dimension is long")
         return self

@@ -8,15 +8,19 @@ from pydantic import JsonValue
 from pydicom import Dataset
 
 from cohortlab.errors import InvalidInputError
+from cohortlab.store.colour import SAMPLES, is_colour
 from cohortlab.store.contracts import Rescale, SeriesAttributes, SeriesDigests, SliceGeometry
 from cohortlab.store.geometry import plane_coordinates
+from cohortlab.store.layout import Level, pyramid
 from cohortlab.store.pixels import units_of, window_of
 from cohortlab.store.series import SeriesGroup
+from cohortlab.store.suv import suv_of
 
 NO_DIGESTS = SeriesDigests(pixels="0" * 64, source="0" * 64)
 """Stands in until the pixels are written."""
 
 _PLANE = 2
+_TWO_D, _CENTIMETRE, _MM = 1, 3, 10  # RegionSpatialFormat, PhysicalUnits; mm in a cm
 _TEXT = 256
 
 
@@ -37,13 +41,24 @@ def _required(dataset: Dataset, keyword: str) -> str:
 
 
 def _plane_spacing(dataset: Dataset) -> tuple[float | None, float | None]:
-    """Row and column gap of an image without a place in the patient: PixelSpacing, else at the detector, else unknown."""
+    """Row and column gap in mm of an image without a place in the patient: PixelSpacing, else at the detector, else unknown.
+
+    An ultrasound image has one where all its calibrated regions are 2-D images in cm with the same step (PS3.3 C.8.5.5).
+    """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         value = dataset.get(keyword)
         if value is not None and not isinstance(value, str | float | int) and len(value) == _PLANE:
             row, column = (float(v) for v in value)
             if row > 0 and column > 0:
                 return row, column
+    steps = {
+        tuple(region.get(k) for k in ("PhysicalDeltaY", "PhysicalDeltaX"))
+        for region in dataset.get("SequenceOfUltrasoundRegions") or []
+        if region.get("RegionSpatialFormat") == _TWO_D and {region.get(f"PhysicalUnits{a}Direction") for a in "XY"} == {_CENTIMETRE}
+    }
+    down, across = next(iter(steps)) if len(steps) == 1 else (None, None)
+    if isinstance(down, float | int) and isinstance(across, float | int) and down > 0 and across > 0:
+        return float(down) * _MM, float(across) * _MM
     return None, None
 
 
@@ -68,7 +83,8 @@ def describe(
     """Attributes of an image series before its pixels are written: digests and levels are still to come."""
     first = group.frames[0][0]
     layout = group.layout
-    spatial = len(shape) - (1 if group.axis else 0)
+    colour = is_colour(group)
+    spatial = len(shape) - (1 if group.axis else 0) - (1 if colour else 0)
     space: tuple[Literal["z", "y", "x"], ...] = ("y", "x") if spatial == _PLANE else ("z", "y", "x")
     letter = group.axis_letter
     slices: tuple[SliceGeometry, ...] | None = None
@@ -86,7 +102,7 @@ def describe(
         id=group.id,
         kind="image",
         modality=group.modality,
-        dims=space if letter is None else (letter, *space),
+        dims=(*(() if letter is None else (letter,)), *(("c",) if colour else ()), *space),
         shape=shape,
         dtype=dtype.newbyteorder("=").name,
         levels=(shape,),
@@ -100,12 +116,23 @@ def describe(
         units=units_of(group, rescale),
         rescale=rescale,
         window=window_of(group),
-        photometric=text(first.dataset, "PhotometricInterpretation"),
+        photometric="RGB" if colour else text(first.dataset, "PhotometricInterpretation"),
+        samples=SAMPLES if colour else (),
+        suv=suv_of(group.datasets) if group.modality == "PT" and not colour else None,
+        sop_instance_uid=first.uid if len(group.datasets) == 1 else None,
         instances=len(group.datasets),
         deidentification=deidentification,
         digests=NO_DIGESTS,
         **identity_of(first.dataset),
     )
+
+
+def levels_of(attributes: SeriesAttributes) -> list[Level]:
+    """The pyramid of a series. Slices that each have a rescale of their own are never averaged with one another."""
+    spacing = attributes.spacing
+    if attributes.rescale is not None and attributes.rescale.per_slice is not None and len(spacing) > _PLANE:
+        spacing = (None, *spacing[1:])
+    return pyramid(attributes.shape, attributes.dims, spacing)
 
 
 def coordinates_of(attributes: SeriesAttributes) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
@@ -129,6 +156,8 @@ def coordinates_of(attributes: SeriesAttributes) -> tuple[dict[str, NDArray[np.f
         placed = len(attributes.positions) == shape["z"]
         values["z"] = np.asarray(attributes.positions if placed else range(shape["z"]), dtype=np.float64)
         units["z"] = "mm" if placed else ""
+    if attributes.samples:
+        values["c"], units["c"] = np.arange(len(attributes.samples), dtype=np.float64), ""
     if attributes.axis is not None:
         values[attributes.dims[0]] = np.asarray(attributes.axis.values, dtype=np.float64)
         units[attributes.dims[0]] = attributes.axis.unit

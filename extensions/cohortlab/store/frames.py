@@ -17,7 +17,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
 
 from cohortlab.errors import InvalidInputError
-from cohortlab.store.contracts import SliceGeometry
+from cohortlab.store.contracts import Axis, SliceGeometry
 from cohortlab.store.geometry import as_vector, is_orientation
 
 _SIEMENS_B_VALUE = ("SIEMENS MR HEADER", 0x0019, 0x0C)
@@ -151,6 +151,25 @@ def _b_value(dataset: Dataset) -> float | None:
         return float(raw.decode("ascii") if isinstance(raw, bytes) else raw)
     found = _SEQUENCE_B_VALUE.search(str(dataset.get("SequenceName", "")))
     return float(found.group(1)) if found else None
+
+
+def clip_times(dataset: Dataset) -> Axis | None:
+    """The time axis of a multi-frame instance that is a clip (PS3.3 C.7.6.5), in ms since its first frame; None for any other.
+
+    From FrameTimeVector, FrameTime, or the rate it is to be shown at; a rate says no more than how fast a person should see it.
+    """
+    count = frame_count(dataset)
+    steps = dataset.get("FrameTimeVector")
+    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
+        if isinstance(steps, MultiValue) and len(steps) == count:
+            values = np.cumsum([0.0, *(float(v) for v in steps[1:])])
+        else:
+            rate = dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate")
+            step = float(dataset.get("FrameTime") or 0) or 1000 / float(rate)
+            values = step * np.arange(count)
+        if np.isfinite(values).all() and (np.diff(values) > 0).all():
+            return Axis(name="time", values=tuple(round(v, 6) for v in values.tolist()), unit="ms")
+    return None
 
 
 def iterate_times(dataset: Dataset) -> Iterator[float]:

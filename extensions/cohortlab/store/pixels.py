@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from cohortlab.errors import InvalidInputError
+from cohortlab.store.colour import is_colour
 from cohortlab.store.contracts import Rescale
 from cohortlab.store.frames import Frame, functional_group, stored_pixels
 from cohortlab.store.series import SeriesGroup
-
-_GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
 class OutOfRangeError(Exception):
@@ -37,7 +36,9 @@ class Source(Protocol):
 
 
 def rescale_of(group: SeriesGroup) -> Rescale | None:
-    """The rescale of a series as it will be stored, None when its headers give none."""
+    """The rescale of a series as it will be stored, None when its headers give none or it is in colour."""
+    if is_colour(group):
+        return None
     pairs = [_pair(frame) for volume in group.frames for frame in volume]
     if all(pair is None for pair in pairs):
         return None
@@ -65,7 +66,9 @@ def _pair(frame: Frame) -> tuple[float, float] | None:
 
 
 def units_of(group: SeriesGroup, rescale: Rescale | None) -> str | None:
-    """Units of the values after rescale: HU for CT, PET's own (PS3.3 C.8.9.1.1.3), else what RescaleType says."""
+    """Units of the values after rescale: HU for CT, PET's own (PS3.3 C.8.9.1.1.3), else what RescaleType says. None in colour."""
+    if is_colour(group):
+        return None
     if group.modality == "CT":
         return "HU"
     first = group.datasets[0]
@@ -96,20 +99,18 @@ class FrameSource:
     """
 
     def __init__(self, group: SeriesGroup, rescale: Rescale | None, applied: np.dtype[Any] | None, on_slice: Callable[[], None]) -> None:
-        self._frames = group.frames
+        # a clip's frames, one to each moment, are read along time as slices of a volume are along z
+        clip = group.axis is not None and group.layout is None and all(len(volume) == 1 for volume in group.frames)
+        self._frames = (tuple(volume[0] for volume in group.frames),) if clip else group.frames
         self._rescale = rescale if rescale is not None and rescale.applied else None
         self._on_slice = on_slice
         first = group.frames[0][0]
-        if (photometric := str(first.dataset.get("PhotometricInterpretation", ""))) not in _GREY:
-            raise InvalidInputError(
-                "A series is not greyscale, which the store does not take.", hint=f"Its PhotometricInterpretation is {photometric[:16]!r}."
-            )
         head = stored_pixels(first)
         self._stored = head.dtype.newbyteorder("<")
         self.dtype = self._stored if self._rescale is None or applied is None else applied
         self._plane = head.shape
-        planes = (len(group.frames[0]),) if group.layout is not None or len(group.frames[0]) > 1 else ()
-        lead = (len(group.frames),) if group.axis is not None else ()
+        planes = (len(self._frames[0]),) if clip or group.layout is not None or len(self._frames[0]) > 1 else ()
+        lead = (len(group.frames),) if group.axis is not None and not clip else ()
         self.shape = (*lead, *planes, *head.shape)
         self.frame_digests: list[str] = []
         self._pixels, self._source = hashlib.sha256(), hashlib.sha256()

@@ -26,6 +26,7 @@ from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
 from cohortlab.store.layout import image_path
 from cohortlab.store.manifest import file_digest, read_manifest
+from cohortlab.store.physical import rescaled
 from cohortlab.store.sidecar import read_headers
 
 _PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
@@ -120,21 +121,24 @@ class SeriesRef:
     def open(self, level: int = 0, chunks: Any = None) -> xr.DataArray:
         """The series as an `xarray.DataArray` with coordinates in mm; pixels are read when they are used.
 
-        Dimensions are z, y, x, before them the fourth axis under its own name (``b_value``, ``segment``, …). ``attrs["affine"]``
-        is `affine(level)`, ``attrs["cohortlab"]`` what the store knows of the series. `chunks`: None reads with NumPy, "shards"
-        or any chunking of xarray's makes a Dask array.
+        Dimensions are z, y, x, before them the fourth axis under its own name (``b_value``, ``segment``, …), in colour ``sample``. Values
+        are in ``attrs["units"]``: a rescale that the array does not hold yet (PET, slice by slice; fractional segments) is applied as they
+        are read, as float32; `array` gives what is stored. ``attrs["affine"]`` is `affine(level)`, ``attrs["cohortlab"]`` what the
+        store knows of the series. `chunks`: None reads with NumPy, "shards" or any chunking of xarray's makes a Dask array.
         """
         self._level(level)
         attributes = self.attributes
         self._check(self.path / f"scale{level}" / "zarr.json")  # its consolidated metadata is what xarray reads
         with disk_pipeline():
             group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=True, zarr_format=3, mask_and_scale=False)
-            image: xr.DataArray = group["image"]
+            image: xr.DataArray = rescaled(group["image"], attributes)
             if chunks is not None:
                 shards = self.array_shards(level) if chunks == "shards" else chunks
                 image = image.chunk(shards)
         if attributes.axis is not None:
             image = image.rename({attributes.dims[0]: attributes.axis.name})
+        if attributes.samples:
+            image = image.rename({"c": "sample"}).assign_coords(sample=list(attributes.samples))
         known = attributes.to_json() | {"dataset": self.dataset, "version": self.store.version, "series": self.id, "level": level}
         image.attrs = {"units": attributes.units, "affine": self.affine(level), "cohortlab": known}
         image.name = self.id

@@ -1,8 +1,9 @@
 """From instances to series: which belong together, in which order, and whether a fourth axis runs through them.
 
 A series becomes one group, except that images of different size or sort in it become groups of their own, and so does each
-projection (mammography, X-ray), which has no place in a stack. Where every position along the normal holds the same number
-of images, the first of `_AXES` that tells them apart at every position names the fourth axis.
+projection or clip (mammography, X-ray, ultrasound), which has no place in a stack, and each stack of an enhanced multi-frame instance
+(PS3.3 C.7.6.16.2.2: by StackID, else by orientation). Where every position along the normal holds the same number of images, the first
+of `_AXES` that tells them apart at every position names the fourth axis. The frames of a clip are its time axis.
 """
 
 import hashlib
@@ -11,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from pydicom import Dataset
 
 from cohortlab.errors import InvalidInputError
 from cohortlab.store.contracts import Axis
-from cohortlab.store.frames import Frame, frames_of, iterate_times, number_of
+from cohortlab.store.frames import Frame, clip_times, frames_of, functional_group, geometry_of, is_multi_frame, iterate_times, number_of
 from cohortlab.store.geometry import Layout, lay_out, same_position
 
 SEGMENTATIONS = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
@@ -30,6 +32,12 @@ _AXES = (
     ("AcquisitionNumber", "acquisition", ""),
 )
 _TIME_AXES = frozenset({"time", "temporal_position"})
+_SAME_ORIENTATION = 1e-3  # frames of one stack that says so by nothing else
+
+
+_NO_STACKS = frozenset({*SEGMENTATIONS, "1.2.840.10008.5.1.4.1.1.77.1.6"})  # their frames are placed otherwise
+RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,10 @@ def group(datasets: Sequence[Dataset]) -> list[SeriesGroup]:
         by_series[str(dataset.SeriesInstanceUID)].append(dataset)
     groups: list[SeriesGroup] = []
     for uid in sorted(by_series):
-        parts = _parts(by_series[uid])
-        for part in sorted(parts):
-            name = part if len(parts) > 1 else ""
-            groups.append(_group(uid, parts[part], name))
+        stacks = [(part, stack) for part, datasets_ in sorted(_parts(by_series[uid]).items()) for stack in _stacks(datasets_)]
+        for number, (part, stack) in enumerate(stacks):
+            name = "" if len(stacks) == 1 else part if stack.whole else f"{part} {number}"
+            groups.append(_group(uid, stack, name))
     return sorted(groups, key=lambda g: (g.kind != "image", g.id))
 
 
@@ -99,9 +107,11 @@ def _parts(datasets: Sequence[Dataset]) -> dict[str, list[Dataset]]:
     parts: dict[str, list[Dataset]] = defaultdict(list)
     for dataset in datasets:
         sop_class = str(dataset.get("SOPClassUID", ""))
-        if sop_class in SEGMENTATIONS:
+        if sop_class in SEGMENTATIONS or sop_class == RT_STRUCTURE_SET:
             key = f"seg {dataset.SOPInstanceUID}"
-        elif dataset.get("ImagePositionPatient") is None and "SharedFunctionalGroupsSequence" not in dataset:
+        elif sop_class == WHOLE_SLIDE:
+            key = "slide"
+        elif geometry_of(dataset) is None:
             key = f"projection {dataset.SOPInstanceUID}"
         else:
             sort = (
@@ -113,14 +123,42 @@ def _parts(datasets: Sequence[Dataset]) -> dict[str, list[Dataset]]:
     return parts
 
 
-def _group(uid: str, datasets: list[Dataset], part: str) -> SeriesGroup:
+@dataclass(frozen=True)
+class _Stack:
+    """Frames that may share an array, of these instances. whole: they are all frames of them."""
+
+    datasets: list[Dataset]
+    frames: list[Frame]
+    whole: bool = True
+
+
+def _stacks(datasets: list[Dataset]) -> list[_Stack]:
+    """The stacks of enhanced multi-frame instances, in the order of their first frames; one for all others."""
+    frames = [frame for dataset in datasets for frame in frames_of(dataset)]
+    enhanced = str(datasets[0].get("SOPClassUID", "")) not in _NO_STACKS and all(is_multi_frame(d) for d in datasets)
+    found: dict[tuple[str, tuple[float, ...]], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if not enhanced or frame.geometry is None:
+            return [_Stack(datasets, frames)]
+        stack = str(functional_group(frame.dataset, frame.number, "FrameContentSequence").get("StackID") or "")
+        known = (key for key in found if key[0] == stack and np.allclose(key[1], frame.geometry.orientation, atol=_SAME_ORIENTATION))
+        found[next(known, (stack, frame.geometry.orientation))].append(frame)
+    if len(found) == 1:
+        return [_Stack(datasets, frames)]
+    return [_Stack([d for d in datasets if any(f.dataset is d for f in stack)], stack, whole=False) for stack in found.values()]
+
+
+def _group(uid: str, stack: _Stack, part: str) -> SeriesGroup:
+    datasets, frames = stack.datasets, stack.frames
     first = datasets[0]
     modality = str(first.get("Modality") or "OT")
-    kind = "segmentation" if str(first.get("SOPClassUID", "")) in SEGMENTATIONS else "image"
+    kind = "segmentation" if str(first.get("SOPClassUID", "")) in {*SEGMENTATIONS, RT_STRUCTURE_SET} else "image"
     name = series_id(modality, uid, part)
-    frames = [frame for dataset in datasets for frame in frames_of(dataset)]
     placed = [f.geometry for f in frames if f.geometry is not None]
     if kind == "segmentation" or not placed:
+        clip = clip_times(first) if kind == "image" and len(frames) > 1 else None
+        if clip is not None:
+            return SeriesGroup(name, kind, modality, tuple(datasets), tuple((f,) for f in frames), None, clip)
         return SeriesGroup(name, kind, modality, tuple(datasets), (tuple(frames),), None)
     if len(placed) != len(frames):
         raise InvalidInputError("Some images of a series say where they lie in the patient and some do not.")

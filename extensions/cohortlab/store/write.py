@@ -25,6 +25,7 @@ from pydicom import Dataset
 from cohortlab.errors import CohortlabError, InvalidInputError, RefusedError
 from cohortlab.keys import PrivateKey
 from cohortlab.store.arrays import Coordinates, write_attributes, write_series
+from cohortlab.store.colour import ColourSource, is_colour
 from cohortlab.store.contracts import (
     Manifest,
     ManifestFields,
@@ -36,10 +37,10 @@ from cohortlab.store.contracts import (
     check_dataset_id,
     check_version,
 )
-from cohortlab.store.describe import coordinates_of, describe
+from cohortlab.store.describe import coordinates_of, describe, levels_of
 from cohortlab.store.disk import publish, settle, share, storage_errors, take_lock
 from cohortlab.store.journal import Journal, fingerprint
-from cohortlab.store.layout import CATALOGUE, CATALOGUE_FILE, IMAGES, MANIFEST, SEGMENTATIONS, pyramid
+from cohortlab.store.layout import CATALOGUE, CATALOGUE_FILE, IMAGES, MANIFEST, SEGMENTATIONS
 from cohortlab.store.manifest import file_digest, read_manifest, sign_manifest
 from cohortlab.store.pixels import FrameSource, OutOfRangeError, rescale_of
 from cohortlab.store.segment import build_labels
@@ -205,18 +206,22 @@ class StoreWriter:
 
     def _write_image(
         self, path: Path, found: SeriesGroup, rescale: Rescale | None, deidentification: dict[str, JsonValue], dtype: "np.dtype[Any]"
-    ) -> FrameSource:
+    ) -> FrameSource | ColourSource:
         """Write an image's levels; `dtype` is for values that a rescale is applied to."""
+        if is_colour(found):
+            colour = ColourSource(found, self._on_slice)
+            self._write(path, describe(found, colour.shape, colour.dtype, rescale, deidentification), colour)
+            return colour
         source = FrameSource(found, rescale, dtype if rescale is not None and rescale.applied else None, self._on_slice)
         self._write(path, describe(found, source.shape, source.dtype, rescale, deidentification), source)
         return source
 
     def _write(self, path: Path, draft: SeriesAttributes, source: Any) -> None:
-        levels = pyramid(draft.shape, draft.dims, draft.spacing)
-        write_series(path, source, draft.dims, levels, self._coordinates(draft), labels=draft.kind == "segmentation")
+        labels = draft.kind == "segmentation" and draft.fractional is None
+        write_series(path, source, draft.dims, levels_of(draft), self._coordinates(draft), labels=labels)
 
     def _complete(self, path: Path, draft: SeriesAttributes, digests: SeriesDigests) -> SeriesAttributes:
-        levels = pyramid(draft.shape, draft.dims, draft.spacing)
+        levels = levels_of(draft)
         attributes = draft.model_copy(update={"digests": digests, "levels": tuple(level.shape for level in levels)})
         write_attributes(path, draft.dims, levels, self._coordinates(draft), attributes.to_json())
         self.series.append(attributes)
