@@ -122,7 +122,7 @@ def _sessions(c: Any, settings: Settings, service_url: str) -> None:
     c.LocalSpawner.default_url = "/lab"
     c.LocalSpawner.notebook_dir = ""
     c.LocalSpawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH"]
-    c.LocalSpawner.poll_interval = 20  # a revocation ends a session within a minute
+    c.LocalSpawner.poll_interval = 10  # a revocation ends a session well within a minute
     c.LocalSpawner.start_timeout = 60
     c.LocalSpawner.http_timeout = 60
     c.LocalSpawner.interrupt_timeout = 5

@@ -1,8 +1,6 @@
 """A real hub, proxy and sessions on loopback, with a tiny workbench."""
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -245,17 +243,3 @@ def test_a_wrong_file_is_refused_whole(tmp_path):
     assert done.returncode == 1
     assert "colour: There is no such key." in done.stderr
     assert not (tmp_path / "hub").exists()
-
-
-def test_without_a_proxy_it_says_what_to_install(tmp_path):
-    file = write_workbench(tmp_path)
-    proxy = shutil.which("configurable-http-proxy")
-    path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if proxy is None or not proxy.startswith(part))
-    code = (
-        "import sys, pathlib, cohortlab_hub.configure as m; sys.prefix = '/nowhere'\n"
-        "try: m.proxy_command()\nexcept Exception as e: print(e)"
-    )
-    done = subprocess.run(
-        [MAIN[0], "-c", code], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, cwd=file.parent
-    )
-    assert "make setup" in done.stdout, done.stderr
