@@ -117,6 +117,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     NOT_FETCHED = "not-fetched"
     SITE_SILENT = "site-silent"
+    ACCESS_ENDED = "access-ended"
 
 
 REASONS: dict[Reason, str] = {
@@ -141,6 +142,7 @@ REASONS: dict[Reason, str] = {
     Reason.CANCELLED: "The job was cancelled.",
     Reason.NOT_FETCHED: "The site did not fetch the job before its ticket expired.",
     Reason.SITE_SILENT: "The site stopped answering during the job.",
+    Reason.ACCESS_ENDED: "Your access to the dataset ended before the site fetched the job.",
 }
 
 

@@ -89,13 +89,16 @@ class Limits:
     silence: timedelta
 
 
-def deadline(state: SiteState, issued: datetime, seen: datetime, limits: Limits) -> datetime | None:
-    """When a site's part is over for want of an answer, unless the site is heard before. None: it is over already."""
+def deadline(state: SiteState, issued: datetime, expires: datetime, seen: datetime, silence: timedelta) -> datetime | None:
+    """When a site's part is over for want of an answer, unless the site is heard before. None: it is over already.
+
+    `issued` and `expires` are the ticket's, `seen` is when the site was last heard, `silence` how long it may say nothing.
+    """
     if state.final:
         return None
     if state is SiteState.WAITING:
-        return issued + limits.lifetime
-    return min(seen + limits.silence, issued + HARD_LIMIT * limits.lifetime)
+        return expires
+    return min(seen + silence, issued + HARD_LIMIT * (expires - issued))
 
 
 def overdue(state: SiteState) -> tuple[SiteState, Reason]:

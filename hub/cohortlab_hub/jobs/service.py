@@ -116,7 +116,7 @@ class Jobs:
                 return before, False
         person = Person(principal.name, principal.groups)
         purpose = self._purpose(person, spec)
-        dataset, grant = self._dataset(database, person, spec.dataset, purpose)
+        dataset, decision = self._dataset(database, person, spec.dataset, purpose)
         sites = self._sites(dataset, spec)
         parameters = task(spec.task).normalise(spec.parameters)
         open_states = [state.value for state in JobState if not state.final]
@@ -127,6 +127,7 @@ class Jobs:
         job = JobRow(
             id="job-" + secrets.token_hex(16),
             owner=principal.name,
+            owner_groups=canonical_json(sorted(principal.groups)).decode(),
             dataset=spec.dataset,
             task=spec.task,
             parameters=canonical_json(parameters).decode(),
@@ -139,7 +140,8 @@ class Jobs:
             asked=asked,
             created=now,
             updated=now,
-            expires=now + self.limits.lifetime,
+            # A lease ends at the earliest of all that it rests on: no ticket is good beyond the grant.
+            expires=min(now + self.limits.lifetime, decision.until or now + self.limits.lifetime),
         )
         job.tickets = [self._ticket(job, site, principal.name, now) for site in sites]
         database.add(job)
@@ -148,7 +150,7 @@ class Jobs:
         record.note(database, job, now, JobState.APPROVING.value)
         job.state = JobState.QUEUED.value
         record.note(database, job, now, JobState.QUEUED.value)
-        details = {"job": job.id, "task": job.task, "project": job.project, "sites": sites, "grant": grant or ""}
+        details = {"job": job.id, "task": job.task, "project": job.project, "sites": sites, "grant": decision.grant or ""}
         audit.record(database, principal.name, "job.submit", job.dataset, details)
         return job, True
 
@@ -162,14 +164,14 @@ class Jobs:
             raise InvalidInputError(f"The project {spec.project} is for {purpose}.", hint="Leave the purpose out, or give that one.")
         return purpose or spec.purpose or None
 
-    def _dataset(self, database: Session, person: Person, name: str, purpose: str | None) -> tuple[Dataset, str | None]:
+    def _dataset(self, database: Session, person: Person, name: str, purpose: str | None) -> tuple[Dataset, Decision]:
         decision = self.decision(database, person, name, purpose)
         if not decision.allowed:  # also for a dataset that does not exist: who may not use it is not told
             raise RefusedError(decision.reason)
         dataset = self.settings.datasets.get(name)
         if dataset is None or not dataset.remote:
             raise NotFoundError(f"{name} is not held by any site.", hint="Open it in your session with cl.open instead.")
-        return dataset, decision.grant
+        return dataset, decision
 
     def _sites(self, dataset: Dataset, spec: JobSpec) -> list[str]:
         unknown = sorted(set(spec.sites) - set(dataset.sites))
@@ -185,7 +187,7 @@ class Jobs:
             jti="ticket-" + secrets.token_hex(16),
             iat=issued,
             nbf=issued,
-            exp=issued + self.federation.ticket_seconds,
+            exp=int(job.expires.timestamp()),
             job=job.id,
             dataset=job.dataset,
             task=job.task,
@@ -218,9 +220,13 @@ class Jobs:
             .limit(_BATCH)
         )
         items = []
-        for ticket in database.scalars(query):
+        for ticket in database.scalars(query).all():
             if ticket.state == SiteState.WAITING.value and now >= ticket.job.expires:
                 continue  # the sweep will say so
+            if ticket.state == SiteState.WAITING.value and not self._still_allowed(database, ticket.job):
+                record.move(database, ticket, SiteState.REFUSED, now, reason=Reason.ACCESS_ENDED)
+                moved.add(ticket.job_id)
+                continue
             name = TicketName(ticket=ticket.id, job=ticket.job_id)
             items.append(WorkItem(name=name, ticket=ticket.token, parameters=json.loads(ticket.job.parameters)))
             if record.move(database, ticket, SiteState.SENT, now):
@@ -228,6 +234,11 @@ class Jobs:
         stop = select(TicketRow).join(JobRow).where(TicketRow.site == site, TicketRow.state.in_(_FETCHED), JobRow.cancelling.is_(True))
         names = [TicketName(ticket=ticket.id, job=ticket.job_id) for ticket in database.scalars(stop.limit(_BATCH))]
         return Work(items=tuple(items), cancel=tuple(names)), moved
+
+    def _still_allowed(self, database: Session, job: JobRow) -> bool:
+        """Whether the access that a job was submitted under holds now: it may have been revoked since."""
+        person = Person(job.owner, frozenset(json.loads(job.owner_groups)))
+        return self.decision(database, person, job.dataset, job.purpose or None).allowed
 
     def report(self, database: Session, site: str, ticket_id: str, said: SiteReport) -> str:
         """Note how far `site` is; the job's id."""
@@ -268,7 +279,7 @@ class Jobs:
         for ticket in database.scalars(select(TicketRow).where(TicketRow.state.in_(_OPEN))):
             state = SiteState(ticket.state)
             last = max(seen.get(ticket.site, started), started, ticket.job.created)
-            end = rules.deadline(state, ticket.job.created, last, self.limits)
+            end = rules.deadline(state, ticket.job.created, ticket.job.expires, last, self.limits.silence)
             if end is not None and end <= now:
                 state, reason = rules.overdue(state)
                 record.move(database, ticket, state, now, reason=reason)

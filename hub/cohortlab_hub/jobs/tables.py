@@ -16,6 +16,7 @@ class JobRow(Base):
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     owner: Mapped[str] = mapped_column(String(255))
+    owner_groups: Mapped[str] = mapped_column(Text)  # JSON; as they were at submission, to decide again when a site fetches
     dataset: Mapped[str] = mapped_column(String(128))
     task: Mapped[str] = mapped_column(String(32))
     parameters: Mapped[str] = mapped_column(Text)  # canonical JSON, in full

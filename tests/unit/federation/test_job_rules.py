@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from cohortlab.federation.contracts import REASONS, JobState, Reason, SiteState
 from cohortlab_hub.jobs import rules
-from cohortlab_hub.jobs.rules import FinalStateError, Limits
+from cohortlab_hub.jobs.rules import FinalStateError
 
 ALL, LIVE = list(SiteState), [state for state in SiteState if not state.final]
 FINAL = [state for state in SiteState if state.final]
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-LIMITS = Limits(lifetime=timedelta(hours=1), silence=timedelta(minutes=1))
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 def states(text):
@@ -83,11 +83,11 @@ def test_a_sites_part_moves_only_forward(current, said):
     ],
 )
 def test_deadlines(state, seen, end):
-    assert rules.deadline(SiteState(state), T0, T0 + seen, LIMITS) == T0 + end
+    assert rules.deadline(SiteState(state), T0, T0 + HOUR, T0 + seen, MINUTE) == T0 + end
 
 
 def test_what_is_over_has_no_deadline():
-    assert {rules.deadline(state, T0, T0, LIMITS) for state in FINAL} == {None}
+    assert {rules.deadline(state, T0, T0, T0, MINUTE) for state in FINAL} == {None}
 
 
 def test_unfetched_is_expired_and_unanswered_is_lost():

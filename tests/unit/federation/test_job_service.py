@@ -1,6 +1,6 @@
 """The jobs room on a real database: deadlines, late words, limits, and migrations that make what the tables say."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,6 +9,7 @@ from sqlalchemy.orm import sessionmaker
 
 from cohortlab.errors import InvalidInputError, NotFoundError, RefusedError
 from cohortlab.federation.contracts import HistogramResult, JobSpec, JobState, Reason, Release, SiteReport, SiteState
+from cohortlab.federation.ticket import read_ticket
 from cohortlab.keys import create_key
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import audit, records
@@ -222,6 +223,26 @@ def test_what_is_refused_at_submission(database, jobs, monkeypatch):
     with pytest.raises(RefusedError, match="study ended"):
         jobs.submit(database, ALICE, SPEC)
     assert jobs.datasets_of(database, service.Person("alice")) == {}
+
+
+def test_a_ticket_is_not_handed_out_once_the_access_was_revoked(database, jobs):
+    job, _ = jobs.submit(database, ALICE, SPEC)
+    jobs.work(database, "north")
+    revoke_grant(database, "steward", database.info["grant"], "study ended")
+    assert jobs.work(database, "south")[0].items == ()
+    assert [(ticket.state, ticket.reason) for ticket in job.tickets] == [("sent", None), ("refused", "access-ended")]
+
+
+def test_a_ticket_is_not_good_beyond_the_grant(database, jobs):
+    revoke_grant(database, "steward", database.info["grant"], "another one")
+    until = datetime.now(UTC) + timedelta(seconds=300)
+    grant = NewGrant(subject="staff", subject_kind="group", dataset="lesions", condition="REMOTE_PROCESSING", until=until, reason="test")
+    add_grant(database, "steward", grant, {"lesions"})
+    job, _ = jobs.submit(database, Principal("alice", "user", frozenset({"staff"})), SPEC)
+    item = jobs.work(database, "north")[0].items[0]
+    ticket = read_ticket(item.ticket, [jobs.key.public])
+    assert job.expires == until
+    assert ticket.exp == int(until.timestamp())
 
 
 def test_the_same_key_is_the_same_job_and_another_request_is_refused(database, jobs):

@@ -21,6 +21,7 @@ def upgrade() -> None:
         "jobs",
         sa.Column("id", sa.String(36), primary_key=True),
         sa.Column("owner", sa.String(255), nullable=False),
+        sa.Column("owner_groups", sa.Text, nullable=False),
         sa.Column("dataset", sa.String(128), nullable=False),
         sa.Column("task", sa.String(32), nullable=False),
         sa.Column("parameters", sa.Text, nullable=False),
