@@ -6,7 +6,7 @@ short ones survive, and none where they could together be a date, a telephone nu
 
 import re
 from collections.abc import Collection, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -49,7 +49,8 @@ def _known(token: str, extra: Collection[str]) -> bool:
     return True
 
 
-def clean(text: str, banned: Collection[str] = (), extra: Collection[str] = ()) -> str:
+@lru_cache(maxsize=65_536)
+def clean(text: str, banned: frozenset[str] = frozenset(), extra: frozenset[str] = frozenset()) -> str:
     """`text` with only allowed words, the separators between them, at most `MAX_TEXT` characters. May be empty.
 
     banned: words that never stay (see `identifying`). extra: further allowed words, lower case.
@@ -79,7 +80,7 @@ def clean(text: str, banned: Collection[str] = (), extra: Collection[str] = ()) 
     return re.sub(r" {2,}", " ", result).strip(" _-/+.,")
 
 
-def clean_term(value: str, banned: Collection[str] = ()) -> str:
+def clean_term(value: str, banned: frozenset[str] = frozenset()) -> str:
     """A CS value when each of its words is allowed as it stands, else an empty text (a part of a term is no term)."""
     value = value.strip()
     return value if value and clean(value, banned) == value else ""

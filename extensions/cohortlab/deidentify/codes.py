@@ -5,7 +5,6 @@ in a dictionary stays only if its value has the form of its scheme; its meaning 
 """
 
 import re
-from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Final
 
@@ -59,7 +58,7 @@ def _text(item: Dataset, keyword: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def clean_code(item: Dataset, banned: Collection[str]) -> Dataset | None:
+def clean_code(item: Dataset, banned: frozenset[str]) -> Dataset | None:
     """A new item with value, scheme and meaning of `item`, or None when the code cannot be shown to be one."""
     scheme, value = _text(item, "CodingSchemeDesignator"), _text(item, "CodeValue")
     meaning = known_meaning(scheme, value)
@@ -80,9 +79,3 @@ def code_item(value: str, meaning: str, scheme: str = "DCM") -> Dataset:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     return item
-
-
-def iter_codes(items: Collection[Dataset]) -> Iterator[tuple[str, str]]:
-    """(scheme, value) of each code item."""
-    for item in items:
-        yield _text(item, "CodingSchemeDesignator"), _text(item, "CodeValue")

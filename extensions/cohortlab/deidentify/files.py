@@ -119,10 +119,10 @@ def check(path: Path, max_bytes: int) -> None:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def read(path: Path, *, pixels: bool) -> FileDataset:
-    """Read a data set; without `pixels` only what comes before them. Raises `BrokenFileError`."""
+def read(path: Path, only: Sequence[str] = ()) -> FileDataset:
+    """Read a data set, whole or `only` some attributes of those before the pixels, by keyword. Raises `BrokenFileError`."""
     try:
-        return dcmread(path, stop_before_pixels=not pixels)
+        return dcmread(path, stop_before_pixels=bool(only), specific_tags=list(only) or None)
     except READ_ERRORS:
         raise BrokenFileError(Reason.UNREADABLE, f"{path} is no readable DICOM file.") from None
     except OSError as error:

@@ -34,6 +34,7 @@ from cohortlab.store.write import StoreWriter
 
 GATE: Final = "cohortlab-gate/1"
 _SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+_SORTED_BY: Final = ("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 @dataclass
@@ -151,7 +152,7 @@ class _Run:
         for number, path in enumerate(item.files, 1):
             self._options.progress("de-identifying and verifying", number, len(item.files))
             try:
-                source = files.read(path, pixels=True)
+                source = files.read(path)
                 claims = _claims(source)
                 new = [
                     *_storable(source),
@@ -259,8 +260,8 @@ def _sort(paths: list[Path], options: Options) -> tuple[list[_Series], list[Outc
 def _header(path: Path) -> Dataset | None:
     """What comes before the pixels, or None when not even that can be read."""
     try:
-        header = files.read(path, pixels=False)
-        for keyword in ("SeriesInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SOPClassUID"):
+        header = files.read(path, _SORTED_BY)
+        for keyword in _SORTED_BY:
             header.get(keyword)  # values are converted when they are asked for
     except (BrokenFileError, *files.READ_ERRORS):
         return None

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, Final
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
@@ -46,6 +46,10 @@ _WELL_KNOWN = re.compile(r"1\.2\.840\.10008\.1\.[45]\.")  # frames of reference 
 _CLASS = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1(?:\.[0-9]{1,3}){1,5}")  # newer classes than the library knows are fine
 _ORIENTATION = re.compile(r"[LRAPHF]{1,3}|CC|MLO|ML|LM|XCC|XCCL|FB")  # CBIS-DDSM writes the mammographic view here
 _OLDEST = 90
+_CACHED = frozenset(
+    {"pseudonym", "empty", "enum", "age", "number", "integer", "uid", "class", "time", "datetime", "text", "term", "orientation"}
+)
+_LONGEST_CACHED, _MOST_CACHED = 256, 100_000
 _IDENTIFIERS = (
     "PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "AccessionNumber",
     "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "NameOfPhysiciansReadingStudy", "RequestingPhysician",
@@ -75,7 +79,7 @@ def identifiers_of(source: Dataset) -> frozenset[str]:
 
     def walk(data_set: Dataset, depth: int) -> None:
         for tag in data_set.keys():  # noqa: SIM118  see Profile._data_set
-            vr = data_set.get_item(tag).VR
+            vr = data_set.get_item(tag).VR or data_set[tag].VR  # implicit VR: known after conversion only
             if vr == "SQ" and depth < MAX_DEPTH:
                 for item in data_set[tag].value:
                     walk(item, depth + 1)
@@ -93,6 +97,8 @@ class Profile:
     def __init__(self, pseudonyms: Pseudonyms, options: frozenset[rules.Option] = rules.OPTIONS) -> None:
         self._names = pseudonyms
         self._allowed = rules.surviving(options)
+        self._cache: dict[Any, DataElement | None] = {}
+        self._cache_of: object = None
 
     def apply(self, source: Dataset, *, claims: Iterable[str] = ()) -> tuple[Dataset, Removed]:
         """De-identify one data set; the source is not changed. `claims`: codes of CID 7050 about pixels that the source brings along.
@@ -103,7 +109,11 @@ class Profile:
         if not uid:
             raise InvalidInputError("The object has no SOP Instance UID.")
         key = str(source.get("PatientID", "") or "").strip() or str(source.get("StudyInstanceUID", "") or uid)
-        once = _Pass(self._names, self._allowed, key, identifiers_of(source))
+        banned = identifiers_of(source)
+        cache_of = (key, banned, str(source.get("SpecificCharacterSet")))
+        if cache_of != self._cache_of or len(self._cache) > _MOST_CACHED:
+            self._cache, self._cache_of = {}, cache_of
+        once = _Pass(self._names, self._allowed, key, banned, self._cache)
         result = once.data_set(source, 0)
         result.PatientID = result.PatientName = self._names.patient(key)
         _values_from_private(source, result)
@@ -119,8 +129,15 @@ class Profile:
 class _Pass:
     """One object on its way through the profile."""
 
-    def __init__(self, names: Pseudonyms, allowed: dict[int, rules.Allowed], patient: str, banned: frozenset[str]) -> None:
-        self._names, self._allowed, self._patient, self._banned = names, allowed, patient, banned
+    def __init__(
+        self,
+        names: Pseudonyms,
+        allowed: dict[int, rules.Allowed],
+        patient: str,
+        banned: frozenset[str],
+        cache: dict[Any, DataElement | None],
+    ) -> None:
+        self._names, self._allowed, self._patient, self._banned, self._cache = names, allowed, patient, banned, cache
         self._shift = names.shift(patient)
         self.removed = Removed()
 
@@ -133,9 +150,7 @@ class _Pass:
             rule = self._allowed.get(int(tag))
             made = None
             if rule is not None and not (rule.top_only and depth) and rule.rule not in {"code", "made"}:
-                element = source[tag]
-                if element.VR in _vrs(int(tag)):
-                    made = self._element(element, rule, source, depth)
+                made = self._survivor(source, tag, rule, depth)
                 if made is None and rule.keyword == "SegmentLabel":  # must not be empty (PS3.3 C.8.20.4)
                     made = DataElement(tag, "LO", "Segment")
             if made is None:
@@ -143,6 +158,20 @@ class _Pass:
             else:
                 result.add(made)
         return result
+
+    def _survivor(self, source: Dataset, tag: BaseTag, rule: rules.Allowed, depth: int) -> DataElement | None:
+        """What takes the place of an element. The slices of a series say mostly the same: what was said before is not worked out again."""
+        raw: Any = source.get_item(tag)  # a raw element until its value is asked for
+        key = None
+        if isinstance(raw, RawDataElement) and rule.rule in _CACHED and raw.value is not None and len(raw.value) <= _LONGEST_CACHED:
+            key = (int(tag), raw.VR, raw.value, raw.is_implicit_VR, raw.is_little_endian)
+            if key in self._cache:
+                return self._cache[key]
+        element = source[tag]
+        made = self._element(element, rule, source, depth) if element.VR in _vrs(int(tag)) else None
+        if key is not None:
+            self._cache[key] = made
+        return made
 
     def _element(self, element: DataElement, rule: rules.Allowed, source: Dataset, depth: int) -> DataElement | None:
         """The element that takes the place of `element`, or None."""

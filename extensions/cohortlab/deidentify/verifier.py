@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sr._concepts_dict import concepts
+from pydicom.tag import BaseTag
 
 from cohortlab.deidentify.report import Finding, Reason
 
@@ -102,6 +103,9 @@ _ONCE: Final = frozenset(
 )  # fmt: skip
 
 
+_NUMBERS_OF_PERSONS: Final = frozenset({0x00100020, 0x00101000, 0x00080050})  # PatientID, OtherPatientIDs, AccessionNumber
+
+
 @dataclass(frozen=True)
 class _Case:
     """What is known while one data set is judged."""
@@ -116,12 +120,13 @@ def names_in(source: Dataset) -> frozenset[str]:
     found: set[str] = set()
 
     def collect(data_set: Dataset, depth: int) -> None:
-        for element in data_set:
-            if element.VR == "SQ" and depth < _DEPTH:
-                for item in element.value:
+        for tag in list(data_set.keys()):
+            vr = data_set.get_item(tag).VR or data_set[tag].VR
+            if vr == "SQ" and depth < _DEPTH:
+                for item in data_set[tag].value:
                     collect(item, depth + 1)
-            elif element.VR == "PN" or (not depth and element.keyword in {"PatientID", "OtherPatientIDs", "AccessionNumber"}):
-                for value in _strings(element.value):
+            elif vr == "PN" or (not depth and int(tag) in _NUMBERS_OF_PERSONS):
+                for value in _strings(data_set[tag].value):
                     found.update(re.findall(r"[^\W_]{3,}", value.casefold()))
 
     collect(source, 0)
@@ -209,21 +214,30 @@ def _pixel_length(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
         yield Reason.TRUNCATED, "PixelData"
 
 
+@cache
+def _facts(number: int) -> tuple[str, frozenset[str], bool]:
+    """Of a tag: keyword, empty when it may not be there at all; value representations; whether only the data set itself may have it."""
+    lists, tag = _lists(), BaseTag(number)
+    keyword = "" if tag.is_private else keyword_for_tag(tag)
+    known = (
+        keyword in lists.kinds
+        or keyword in lists.enumerated
+        or keyword in lists.patterns
+        or keyword == "DeidentificationMethodCodeSequence"
+    )
+    if not keyword or not known:
+        return "", frozenset(), False
+    listed = dictionary_VR(tag)
+    return keyword, frozenset({listed, *listed.split(" or ")}), keyword in lists.study or keyword in _ONCE
+
+
 def _items(data_set: Dataset, case: _Case, depth: int) -> Iterator[tuple[Reason, str]]:
     """Every element of a data set and of what is nested in it."""
-    lists = _lists()
     for element in data_set:
-        tag = element.tag
-        keyword = "" if tag.is_private else keyword_for_tag(tag)
-        known = (
-            keyword in lists.kinds
-            or keyword in lists.enumerated
-            or keyword in lists.patterns
-            or keyword == "DeidentificationMethodCodeSequence"
-        )
-        if not keyword or not known or (depth and (keyword in lists.study or keyword in _ONCE)) or depth > _DEPTH:
-            yield Reason.ELEMENT_NOT_ALLOWED, keyword or str(tag)
-        elif element.VR not in {dictionary_VR(tag), *dictionary_VR(tag).split(" or ")}:
+        keyword, vrs, top_only = _facts(int(element.tag))
+        if not keyword or (depth and top_only) or depth > _DEPTH:
+            yield Reason.ELEMENT_NOT_ALLOWED, element.keyword or str(element.tag)
+        elif element.VR not in vrs:
             yield Reason.VALUE_NOT_ALLOWED, keyword
         else:
             yield from _element(element, keyword, case, depth)
@@ -340,22 +354,27 @@ _FITS: Final[dict[str, Callable[[DataElement], bool]]] = {
 """How the value of an element is judged, by its kind in `verifier.toml`."""
 
 
+@lru_cache(maxsize=65_536)
+def _harmless(text: str) -> tuple[bool, frozenset[str]]:
+    """Whether a text is known words, short numbers and plain separators, with nothing like a date in it; and its words."""
+    runs = re.findall(r"[A-Za-z]+|[0-9]+", text)
+    digits = [run for run in runs if run.isdigit()]
+    fine = (
+        len(text) <= _LONGEST
+        and _SEPARATORS.fullmatch(re.sub(r"[A-Za-z0-9]+", "", text)) is not None
+        and all(run.isdigit() or run.lower() in _lists().words for run in runs)
+        and all(len(run) <= _RUN for run in digits)
+        and sum(map(len, digits)) <= _DIGITS
+        and not _CALENDAR.search(text)
+    )
+    return fine, frozenset({*re.findall(r"[^\W_]+", text.lower()), *(run.lower() for run in runs)})
+
+
 def _text(value: Any, keyword: str, names: frozenset[str]) -> Iterator[tuple[Reason, str]]:
-    """Known words, short numbers, plain separators; no word of the patient's own names, nothing like a date."""
-    words = _lists().words
+    """A description must be harmless and hold no word of the patient's own names."""
     for text in _strings(value):
-        runs = re.findall(r"[A-Za-z]+|[0-9]+", text)
-        rest = re.sub(r"[A-Za-z0-9]+", "", text)
-        digits = [run for run in runs if run.isdigit()]
-        harmless = (
-            len(text) <= _LONGEST
-            and _SEPARATORS.fullmatch(rest)
-            and all(run.isdigit() or run.lower() in words for run in runs)
-            and all(len(run) <= _RUN for run in digits)
-            and sum(map(len, digits)) <= _DIGITS
-            and not _CALENDAR.search(text)
-        )
-        if not harmless:
+        fine, words = _harmless(text)
+        if not fine:
             yield Reason.VALUE_NOT_ALLOWED, keyword
-        if names & set(re.findall(r"[^\W_]+", text.lower())) or names & {run.lower() for run in runs}:
+        if names & words:
             yield Reason.IDENTIFIER_LEFT, keyword

