@@ -32,6 +32,7 @@ from cohortlab_hub.sessions.slugs import slug
 from cohortlab_hub.settings import Settings
 
 _CONDITION = AccessCondition.IN_SITU_PROCESSING
+_WRITE = 0o222
 
 
 class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterhub has no types
@@ -106,6 +107,8 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
             self.cmd = [*separation.launcher(mounts.plan(self.home, table, hidden, needed)), *single]
         else:
             self.log.warning("The session of %s is not separated from others: %s", self.user.name, apart.reason)
+            for store in table.values():
+                await asyncio.to_thread(seal, store)
             self.cmd = single
         log = self.settings.state / "logs" / f"session-{self.home.name}.log"
         log.parent.mkdir(exist_ok=True)
@@ -135,6 +138,8 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
             "--LabApp.extension_manager=readonly",
             "--ServerApp.answer_yes=True",  # nobody is there to confirm the signal that ends it
         ]
+        if os.geteuid() == 0:  # a container's root; without a user namespace the session is root too, without its rights
+            arguments.append("--allow-root")
         if find_spec("cohortlab.viewer") is not None:
             arguments.append("--ServerApp.jpserver_extensions=cohortlab.viewer=True")
         return arguments
@@ -189,3 +194,16 @@ def prepare_home(home: Path, links: Mapping[str, Path]) -> None:
     for name, store in links.items():
         (datasets / name).symlink_to(store)
     datasets.chmod(0o555)
+
+
+def seal(store: Path) -> None:
+    """Take the write permission from all of `store`: what stands between a linked store and a session's mistakes.
+
+    The folder itself comes last, so that an interrupted call is made up for by the next.
+    """
+    if not store.stat().st_mode & _WRITE:
+        return
+    for folder, _, names in os.walk(store, topdown=False):
+        for path in [*(Path(folder, name) for name in names), Path(folder)]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~_WRITE)

@@ -29,13 +29,13 @@ def processes(mark: str) -> list[int]:
 
 
 class Running:
-    """A workbench started with `arguments` of `cohortlab up`; `address` and `password` as it printed them."""
+    """A workbench started with `arguments` of `cohortlab up`, by way of `prefix`; `address` and `password` as it printed them."""
 
-    def __init__(self, arguments: Sequence[str], **environment: str) -> None:
+    def __init__(self, arguments: Sequence[str], prefix: Sequence[str] = (), **environment: str) -> None:
         self.mark = uuid.uuid4().hex
         env = os.environ | {"PYTHONUNBUFFERED": "1", "COHORTLAB_TEST_MARK": self.mark} | environment
         self.process = subprocess.Popen(
-            [*MAIN, "up", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            [*prefix, *MAIN, "up", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
         assert self.process.stdout is not None
         self.output: IO[str] = self.process.stdout

@@ -243,3 +243,21 @@ def test_a_wrong_file_is_refused_whole(tmp_path):
     assert done.returncode == 1
     assert "colour: There is no such key." in done.stderr
     assert not (tmp_path / "hub").exists()
+
+
+def test_where_sessions_cannot_be_separated_it_says_so_and_mounts_by_sealed_links(tmp_path):
+    file = write_workbench(tmp_path)
+    grant(file, "researcher", "alpha")
+    # As a machine that forbids namespaces: no user namespaces below this one, and no rights for the others.
+    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all "$@"'
+    prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"]
+    running = Running([str(file), "--port", "0"], prefix).ready()
+    assert "Sessions on this machine are not separated from each other" in "".join(running.said)
+    with Person(running.address, "researcher", running.password) as researcher:
+        assert "not separated from each other" in researcher.login_page
+        researcher.start()
+        assert [entry["name"] for entry in researcher.contents("datasets").json()["content"]] == ["alpha"]
+        assert researcher.contents("datasets/alpha/dataset.json").status_code == 200
+    assert running.stop() == 0
+    assert (tmp_path / "homes" / "researcher" / "datasets" / "alpha").is_symlink()
+    assert (tmp_path / "stores" / "alpha" / "1.0.0" / "dataset.json").stat().st_mode & 0o222 == 0

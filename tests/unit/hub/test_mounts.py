@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub.access import Lease
-from cohortlab_hub.sessions.local import prepare_home
+from cohortlab_hub.sessions.local import prepare_home, seal
 from cohortlab_hub.sessions.mounts import mount_table, plan
 from cohortlab_hub.sessions.slugs import slug
 
@@ -100,3 +100,15 @@ def test_a_link_in_place_of_datasets_is_not_followed(tmp_path):
     prepare_home(home, {"scans": tmp_path})
     assert not (home / "datasets").is_symlink()
     assert [path.name for path in victim.iterdir()] == ["link"]
+
+
+def test_a_sealed_store_has_no_write_permission_anywhere(tmp_path):
+    store = tmp_path / "store"
+    (store / "images").mkdir(parents=True)
+    (store / "images" / "c0").write_bytes(b"x")
+    (store / "dataset.json").write_text("{}")
+    seal(store)
+    seal(store)
+    assert not any(path.stat().st_mode & 0o222 for path in [store, *store.rglob("*")])
+    for path in [store, *store.rglob("*")]:  # so that pytest can clear up
+        path.chmod(0o755)
