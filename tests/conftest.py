@@ -9,8 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--screenshots FOLDER` keeps the pictures that the README shows."""
+    """`--screenshots FOLDER` keeps the pictures that the README shows; `--demo-state FOLDER` saves the demo's set-up."""
     parser.addoption("--screenshots", metavar="FOLDER", default=None, help="keep pictures of pages in this folder")
+    parser.addoption("--demo-state", metavar="FOLDER", default=None, help="the demo's folder, kept between runs")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 READY = re.compile(r"ready:\s+(http://\S+)")
 PASSWORD = re.compile(r"password\s+(\S+)")
-SET_UP_SECONDS = 280
+SET_UP_SECONDS = 900  # a minute or two alone; generous, since other work may share the machine
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ COMPUTED = 60_000
 
 
 @pytest.fixture(scope="module")
-def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with demo(tmp_path_factory.mktemp("demo") / "state") as running:
+def workbench(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Demo]:
+    kept = request.config.getoption("--demo-state")
+    with demo(Path(kept) if kept else tmp_path_factory.mktemp("demo") / "state") as running:
         yield running
 
 
@@ -115,6 +116,7 @@ def saved_notebook(page: Page, workbench: Demo) -> str:
     return (workbench.state / "homes" / "researcher" / "tutorials" / "first-steps.ipynb").read_text()
 
 
+@pytest.mark.timeout(1500)
 def test_the_whole_journey(workbench: Demo, context: BrowserContext, request: pytest.FixtureRequest):
     page = context.new_page()
     sign_in(page, workbench, "researcher")
