@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Final
 
@@ -340,6 +341,7 @@ def _fields(dataset: str, options: Options, run: _Run) -> ManifestFields:
             "method": METHOD,
             "profile": PROFILE,
             "verifier": verifier.VERIFIER,
+            "tools": {name: distribution_version(name) for name in ("numpy", "pydicom", "zarr")},
             "codes": [*sorted(run.codes)],
             "recognisable": run.recognisable,
             "pixels": "checked by a person" if options.pixels_checked else "headers checked",

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     COLOUR = "colour-in-grey-modality"
     TRUNCATED = "truncated"
     TRAILING_DATA = "trailing-data"
+    HIDDEN_BITS = "hidden-bits"
     UNREADABLE = "unreadable"
     TOO_LARGE = "too-large"
     INCOMPLETE = "series-incomplete"
@@ -59,6 +60,7 @@ WHAT_TO_DO: Final[dict[Reason, str]] = {
     Reason.COLOUR: "Leave it out: colour in this modality means a screen capture.",
     Reason.TRUNCATED: "Copy the file again from its source; it ends too early.",
     Reason.TRAILING_DATA: "Have the file written again without the data after its end.",
+    Reason.HIDDEN_BITS: "Have the pixels written again with the bits outside of BitsStored cleared; an old overlay may be in them.",
     Reason.UNREADABLE: "Copy the file again from its source; its structure is broken.",
     Reason.TOO_LARGE: "Split the object, or raise the limit with --max-file-size.",
     Reason.INCOMPLETE: "Repair or remove the refused files of this series, then run again.",

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
+import numpy as np
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -42,6 +43,7 @@ _CALENDAR: Final = re.compile(
 )
 _TABLE_BYTES: Final = 2 * 65_536
 _RUN, _DIGITS = 4, 12  # longest run of digits in a text, most digits in all
+_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
 _CODE_FORMS: Final[dict[str, str]] = {
@@ -212,6 +214,27 @@ def _pixel_length(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
         yield Reason.TRAILING_DATA, "PixelData"
     elif length < wanted:
         yield Reason.TRUNCATED, "PixelData"
+    elif _hides_bits(data_set, str(meta.TransferSyntaxUID) == _BIG_ENDIAN):
+        yield Reason.HIDDEN_BITS, "PixelData"
+
+
+def _hides_bits(data_set: Dataset, big_endian: bool) -> bool:
+    """Whether bits outside of BitsStored hold something other than the sign (PS3.5 8.1.1): old overlays lay there, and so may anything."""
+    allocated, stored, high = (int(data_set.get(k) or 0) for k in ("BitsAllocated", "BitsStored", "HighBit"))
+    if allocated not in {8, 16, 32} or stored >= allocated:
+        return False
+    if not 0 < stored <= high + 1 <= allocated:
+        return True
+    kind = np.dtype(f"u{allocated // 8}").newbyteorder(">" if big_endian else "<")
+    values = np.frombuffer(data_set.PixelData, kind, count=len(data_set.PixelData) // kind.itemsize)
+    below, above = (1 << (high + 1 - stored)) - 1, (1 << allocated) - (1 << (high + 1))
+    spare = np.bitwise_and(values, kind.type(below | above))
+    if not spare.any():
+        return False
+    if not data_set.get("PixelRepresentation"):
+        return True
+    negative = np.bitwise_and(values, kind.type(1 << high)) != 0
+    return bool((spare[negative] != above).any() or spare[~negative].any())
 
 
 @cache

@@ -103,6 +103,7 @@ WRONG = {
     "a version in the file meta": (lambda d: setattr(d.file_meta, "ImplementationVersionName", "QUX"), Reason.ELEMENT_NOT_ALLOWED),
     "another transfer syntax": (lambda d: setattr(d.file_meta, "TransferSyntaxUID", "1.2.3"), Reason.VALUE_NOT_ALLOWED),
     "data behind the pixels": (set_value("PixelData", bytes(32) + b"Quxworth"), Reason.TRAILING_DATA),
+    "something above the stored bits": (set_value("PixelData", b"\x00\x70" * 16), Reason.HIDDEN_BITS),
     "pixels missing": (set_value("PixelData", bytes(30)), Reason.TRUNCATED),
     "a class that is no image": (set_value("SOPClassUID", "1.2.840.10008.5.1.4.1.1.104.1"), Reason.SOP_CLASS),
     "a private class": (set_value("SOPClassUID", "1.2.826.0.1.3680043.2.1"), Reason.SOP_CLASS),
@@ -209,3 +210,23 @@ def test_each_attribute_of_the_standards_table_is_refused(depth):
         k for k in passed if dictionary_VR(tag_for_keyword(k)) in {"DA", "TM", "DT", "SQ"}
     }
     assert set(passed) <= numbers_and_dates, "what cannot tell a shifted date from a true one relies on the claim"
+
+
+@pytest.mark.parametrize(
+    ("signed", "stored", "high", "value", "fine"),
+    [
+        (0, 12, 11, 0x0FFF, True),
+        (0, 12, 11, 0x1000, False),
+        (0, 16, 15, 0xFFFF, True),
+        (1, 12, 11, 0xFFFF, True),  # minus one, its sign extended
+        (1, 12, 11, 0x07FF, True),
+        (1, 12, 11, 0x0FFF, True),  # negative, its sign not extended: nothing lies there
+        (1, 12, 11, 0x17FF, False),
+        (0, 12, 15, 0xFFF0, True),
+        (0, 12, 15, 0xFFF1, False),
+    ],
+)
+def test_bits_beside_the_stored_ones(clean, *, signed, stored, high, value, fine):
+    clean.PixelRepresentation, clean.BitsStored, clean.HighBit = signed, stored, high
+    clean.PixelData = value.to_bytes(2, "little") + bytes(30)
+    assert (verify(clean) == []) == fine
