@@ -24,6 +24,7 @@ from cohortlab.store.pixels import Source
 from cohortlab.store.pyramid import halve_mean, halve_mode
 
 _SLAB = 32  # slices read at once to make the next level
+_COLOURS = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 _UNITS = {"s": "second", "ms": "millisecond"}
 
 
@@ -144,12 +145,22 @@ def write_attributes(
     path: Path, dims: Sequence[str], levels: Sequence[Level], coordinates: Coordinates, attributes: Mapping[str, Any]
 ) -> None:
     """Write the group's OME-Zarr 0.5 multiscales and the ``cohortlab`` attribute; then consolidate."""
-    metadata: dict[str, Any] = {"version": "0.5", "multiscales": [_multiscale(str(attributes["id"]), dims, levels, coordinates)]}
+    write_metadata(path, _multiscale(str(attributes["id"]), dims, levels, coordinates), attributes)
+
+
+def write_metadata(path: Path, multiscale: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    """Write one multiscale image (OME-Zarr 0.5, 3.4) and the ``cohortlab`` attribute to the group at `path`; then consolidate."""
+    metadata: dict[str, Any] = {"version": "0.5", "multiscales": [dict(multiscale)]}
+    if attributes["samples"]:
+        most = int(np.iinfo(attributes["dtype"]).max)
+        window = {"min": 0, "max": most, "start": 0, "end": most}
+        channels = [{"label": name, "color": _COLOURS[name], "active": True, "window": window} for name in attributes["samples"]]
+        metadata["omero"] = {"channels": channels}
     zarr.open_group(path, mode="r+", zarr_format=3).attrs.put({"ome": metadata, "cohortlab": dict(attributes)})
     with warnings.catch_warnings():
         # not yet in Zarr's specification, but what xarray reads first: one file instead of five for each level
         warnings.simplefilter("ignore", ZarrUserWarning)
-        for number in range(len(levels)):
+        for number in range(len(multiscale["datasets"])):
             zarr.consolidate_metadata(path / f"scale{number}", zarr_format=3)
         zarr.consolidate_metadata(path, zarr_format=3)
 

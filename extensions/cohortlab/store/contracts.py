@@ -141,7 +141,7 @@ class SeriesDigests(Model):
     """SHA-256 digests of a series' pixels, little endian, in the array's C order.
 
     pixels: of the level-0 array. source: of the decoded DICOM frames, the stored values before any rescale. Of a whole-slide image
-    both go over the tiles of all levels (`cohortlab.store.slide.tile_digest`); of contours, `source` goes over their points.
+    both go over the tiles of all levels (`cohortlab.store.tiles.tile_digest`); of contours, `source` goes over their points.
     """
 
     pixels: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

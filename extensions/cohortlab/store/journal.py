@@ -23,6 +23,7 @@ from cohortlab.store.layout import CATALOGUE, IMAGES, MANIFEST, SEGMENTATIONS, i
 from cohortlab.store.manifest import walk
 from cohortlab.store.series import SeriesGroup
 from cohortlab.store.sidecar import header_json
+from cohortlab.store.tiles import tile_digest
 from cohortlab.store.verify import pixel_digest
 
 _FOLDER = ".journal"
@@ -87,8 +88,9 @@ class Journal:
             attributes = SeriesAttributes.from_json(noted["attributes"], "The journal")
             written = zarr.open_group(path, mode="r", zarr_format=3).attrs["cohortlab"]
             array = zarr.open_array(path / image_path(0), mode="r", zarr_format=3)
-            same = noted["made_from"] == made_from and written == attributes.to_json()
-            sound = same and np.dtype(attributes.dtype) == array.dtype and pixel_digest(array) == attributes.digests.pixels
+            same = noted["made_from"] == made_from and written == attributes.to_json() and np.dtype(attributes.dtype) == array.dtype
+            digest = tile_digest(path, attributes) if attributes.tiles else pixel_digest(array)
+            sound = same and digest == attributes.digests.pixels
         except (OSError, KeyError, ValueError, TypeError, InvalidInputError):
             sound = False  # a journal or series that cannot be read is not whole
         if sound:

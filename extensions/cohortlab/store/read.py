@@ -11,7 +11,7 @@ import html
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -100,16 +100,23 @@ class SeriesRef:
         if not 0 <= level < len(self.levels):
             raise NotFoundError(f"Series {self.id} has no level {level}.", hint=f"It has levels 0 to {len(self.levels) - 1}.")
 
+    def _pipeline(self) -> AbstractContextManager[None]:
+        """How the pixels are read: by `zarrs`, but tiles that stayed JPEG by zarr's own, which finds their codec by its entry point."""
+        tiles = self.attributes.tiles
+        return disk_pipeline() if tiles is None or tiles.encoding == "array" else nullcontext()
+
     def array(self, level: int = 0) -> "zarr.Array[Any]":
         """The pixels of a level as a Zarr array with the dimensions of `attributes.dims`; slicing reads only the chunks it needs."""
         self._level(level)
         self._check(self.path / image_path(level) / "zarr.json")
-        with disk_pipeline():
+        with self._pipeline():
             return zarr.open_array(self.path / image_path(level), mode="r", zarr_format=3)
 
     def affine(self, level: int = 0) -> NDArray[np.float64] | None:
         """4 x 4: index (z, y, x, 1) of a level -> patient (L, P, S, 1) in mm; None for projections and irregular series."""
         self._level(level)
+        if self.attributes.level_affines is not None:
+            return np.asarray(self.attributes.level_affines[level])
         base = self.attributes.affine
         if base is None:
             return None
@@ -129,7 +136,7 @@ class SeriesRef:
         self._level(level)
         attributes = self.attributes
         self._check(self.path / f"scale{level}" / "zarr.json")  # its consolidated metadata is what xarray reads
-        with disk_pipeline():
+        with self._pipeline():
             group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=True, zarr_format=3, mask_and_scale=False)
             image: xr.DataArray = rescaled(group["image"], attributes)
             if chunks is not None:

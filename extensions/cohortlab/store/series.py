@@ -57,6 +57,11 @@ class SeriesGroup:
     axis: Axis | None = None
 
     @property
+    def slide(self) -> bool:
+        """Whether it is a whole-slide image, whose tiles `cohortlab.store.slide` places."""
+        return str(self.datasets[0].get("SOPClassUID", "")) == WHOLE_SLIDE
+
+    @property
     def axis_letter(self) -> Literal["t", "c"] | None:
         """``t`` or ``c``, the fourth dimension's name in the array, None without one."""
         if self.axis is None:
@@ -156,7 +161,7 @@ def _group(uid: str, stack: _Stack, part: str) -> SeriesGroup:
     name = series_id(modality, uid, part)
     placed = [f.geometry for f in frames if f.geometry is not None]
     if kind == "segmentation" or not placed:
-        clip = clip_times(first) if kind == "image" and len(frames) > 1 else None
+        clip = clip_times(first) if kind == "image" and len(frames) > 1 and str(first.get("SOPClassUID", "")) != WHOLE_SLIDE else None
         if clip is not None:
             return SeriesGroup(name, kind, modality, tuple(datasets), tuple((f,) for f in frames), None, clip)
         return SeriesGroup(name, kind, modality, tuple(datasets), (tuple(frames),), None)

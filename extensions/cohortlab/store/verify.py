@@ -18,6 +18,7 @@ from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest
 from cohortlab.store.manifest import file_digest, read_manifest, walk
 from cohortlab.store.read import Store
+from cohortlab.store.tiles import tile_digest
 
 type Problem = Literal["signature", "missing", "added", "changed", "unreadable", "pixels", "attributes"]
 
@@ -121,7 +122,7 @@ def _pixels(store: Store, series: str) -> list[Finding]:
     name = ref.path.relative_to(store.path).as_posix()
     try:
         attributes, array = ref.attributes, ref.array()
-        found = pixel_digest(array)
+        found = tile_digest(ref.path, attributes) if attributes.tiles else pixel_digest(array)
     except CohortlabError as error:
         return [Finding("attributes", name, error.message)]
     except (OSError, RuntimeError, ValueError) as error:  # what zarr and zarrs raise on chunks that do not decode

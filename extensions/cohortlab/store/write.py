@@ -46,6 +46,8 @@ from cohortlab.store.pixels import FrameSource, OutOfRangeError, rescale_of
 from cohortlab.store.segment import build_labels
 from cohortlab.store.series import SeriesGroup, group
 from cohortlab.store.sidecar import write_catalogue, write_headers
+from cohortlab.store.slide import slide_levels
+from cohortlab.store.slide_write import write_slide
 
 type Instances = SeriesGroup | Sequence[Dataset]
 
@@ -93,6 +95,8 @@ class StoreWriter:
             return self.add_segmentation(found, deidentification)
         if (kept := self._resume(IMAGES, found, deidentification)) is not None:
             return kept
+        if found.slide:
+            return self._add_slide(found, deidentification)
         with self._adding(IMAGES, found) as path:
             rescale = rescale_of(found)
             try:
@@ -103,6 +107,14 @@ class StoreWriter:
             draft = describe(found, source.shape, source.dtype, rescale, deidentification)
             attributes = self._complete(path, draft, SeriesDigests(pixels=source.pixels, source=source.stored))
             write_headers(path.with_name(f"{found.id}.headers.parquet"), found, source.frame_digests)
+            self._journal.done(path, fingerprint(found, deidentification), attributes)
+        return attributes
+
+    def _add_slide(self, found: SeriesGroup, deidentification: dict[str, JsonValue]) -> SeriesAttributes:
+        with self._adding(IMAGES, found) as path:
+            attributes = write_slide(path, found, slide_levels(found.datasets), deidentification, self._on_slice)
+            self.series.append(attributes)
+            write_headers(path.with_name(f"{found.id}.headers.parquet"), found, ())
             self._journal.done(path, fingerprint(found, deidentification), attributes)
         return attributes
 
