@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 MAIN = [sys.executable, "-c", "from cohortlab.cli import main; main()"]
 
@@ -31,6 +31,8 @@ def processes(mark: str) -> list[int]:
 class Running:
     """A workbench started with `arguments` of `cohortlab up`, by way of `prefix`; `address` and `password` as it printed them."""
 
+    alive: ClassVar[list["Running"]] = []
+
     def __init__(self, arguments: Sequence[str], prefix: Sequence[str] = (), **environment: str) -> None:
         self.mark = uuid.uuid4().hex
         env = os.environ | {"PYTHONUNBUFFERED": "1", "COHORTLAB_TEST_MARK": self.mark} | environment
@@ -40,6 +42,7 @@ class Running:
         assert self.process.stdout is not None
         self.output: IO[str] = self.process.stdout
         self.said: list[str] = []
+        self.alive.append(self)
         self.address = self.password = ""
 
     def until(self, pattern: str) -> re.Match[str]:
@@ -61,6 +64,9 @@ class Running:
         """Ask it to end; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        self.said.extend(self.output)
-        self.output.close()
+        if not self.output.closed:
+            self.said.extend(self.output)
+            self.output.close()
+        if self in self.alive:
+            self.alive.remove(self)
         return self.process.wait(timeout=60)
