@@ -37,12 +37,17 @@ def pixels(canvas: Locator) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"))
 
 
+def drawn(page: Page) -> None:
+    """Wait until the browser has drawn what was asked for."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def changed(canvas: Locator, viewer: Locator, act: Callable[[], object]) -> float:
     """Share of the canvas' pixels that `act` changes, once the viewer has drawn."""
     before = pixels(canvas)
     shown = viewer.get_attribute("data-shown")
     act()
-    canvas.page.wait_for_function("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+    drawn(canvas.page)
     expect(viewer).not_to_have_attribute("data-shown", "")
     after = pixels(canvas)
     assert shown is not None
@@ -66,7 +71,7 @@ def bring_into_view(page: Page, wanted: Locator) -> None:
                 wanted.first.scroll_into_view_if_needed()
                 return
             page.mouse.wheel(0, direction * 200)
-            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            drawn(page)
     raise AssertionError(f"not in the notebook: {wanted}")
 
 
@@ -136,6 +141,8 @@ def test_the_whole_journey(workbench: Demo, context: BrowserContext, request: py
     assert workbench.password not in text
 
     bring_into_view(page, canvas)
+    expect(page.locator("[data-shown]").first).not_to_have_attribute("data-shown", "")
+    drawn(page)
     if folder := request.config.getoption("--screenshots"):
         page.screenshot(path=Path(folder) / "session.png")
 
