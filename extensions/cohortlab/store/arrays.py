@@ -1,13 +1,12 @@
 """Writing one series as an OME-Zarr 0.5 group: all levels, coordinates, metadata.
 
-Levels are written shard by shard, each shard once; a level is made from the one below it, read back in slabs, so that
-memory stays at about two shards whatever the series' size. Zarr's own pipeline writes: it is as fast as zarrs here and says
-"no space left" as the `OSError` that it is.
+A level is written in slabs a chunk deep, by `cohortlab.store.shards`; it is made from the one below it, read back in slabs, so that
+memory stays at a few slabs whatever the series' size. Zarr writes the metadata.
 """
 
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,16 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 from zarr.errors import ZarrUserWarning
 
 from cohortlab.store.layout import Level, chunk_shape, image_path, shard_shape
 from cohortlab.store.pixels import Source
+from cohortlab.store.places import DISK_PIPELINE, pipeline
 from cohortlab.store.pyramid import halve_mean, halve_mode
+from cohortlab.store.shards import ShardWriter, compressor, encode
 
-_SLAB = 32  # slices read at once to make the next level
+_SLAB = 16  # slices made at once of the next level
+_SPACE = 3  # dimensions that are space: z, y, x
 _COLOURS = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 _UNITS = {"s": "second", "ms": "millisecond"}
 
@@ -45,12 +46,15 @@ def level_coordinates(values: NDArray[np.float64], factor: int, length: int) -> 
 
 
 def write_series(
-    path: Path, source: Source, dims: Sequence[str], levels: Sequence[Level], coordinates: Coordinates, *, labels: bool
+    path: Path, source: Source, dims: Sequence[str], levels: Sequence[Level], coordinates: Coordinates, *, labels: bool, threads: int
 ) -> None:
-    """Write all levels and coordinates of a series into a new Zarr group at `path`; attributes come later by `write_attributes`."""
+    """Write all levels and coordinates of a series into a new Zarr group at `path`; attributes come later by `write_attributes`.
+
+    Chunks are encoded in as many `threads`, beside the one that reads `source`.
+    """
     zarr.create_group(path, zarr_format=3)
     below: zarr.Array[Any] | None = None
-    with ThreadPoolExecutor(1, thread_name_prefix="cohortlab-store") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="cohortlab-store") as pool:
         for number, level in enumerate(levels):
             group = zarr.create_group(path / f"scale{number}", zarr_format=3)
             chunks = chunk_shape(level.shape, dims)
@@ -60,14 +64,17 @@ def write_series(
                 dtype=source.dtype,
                 chunks=chunks,
                 shards=shard_shape(level.shape, chunks),
-                compressors=BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
+                compressors=compressor(),
                 fill_value=0,
                 dimension_names=tuple(dims),
             )
             _write_coordinates(group, dims, level, coordinates)
             reader: Source = source if below is None else _Halved(below, levels[number - 1], level, labels=labels)
-            _write_level(image, reader, pool)
-            below = image
+            folder = path / image_path(number)
+            _write_level(image, folder, reader, pool)
+            if number + 1 < len(levels):
+                with pipeline(DISK_PIPELINE):
+                    below = zarr.open_array(folder, mode="r", zarr_format=3)
 
 
 def _write_coordinates(group: zarr.Group, dims: Sequence[str], level: Level, coordinates: Coordinates) -> None:
@@ -86,34 +93,55 @@ def _write_coordinates(group: zarr.Group, dims: Sequence[str], level: Level, coo
         array[:] = values
 
 
-def _write_level(image: "zarr.Array[Any]", source: Source, pool: ThreadPoolExecutor) -> None:
-    """Write shard by shard in C order of the slices, so that a hashing source sees them in order."""
-    planes = len(image.shape) == 2  # noqa: PLR2004 - a plane: y, x
-    spatial = (1, *image.shape) if planes else image.shape[-3:]
-    step = spatial[0] if planes or image.shards is None else image.shards[-3]
-    lead_shards = () if image.shards is None or planes else image.shards[:-3]
-    lead_ranges = [range(0, size, shard) for size, shard in zip(image.shape[: len(lead_shards)], lead_shards, strict=True)]
-    for lead in itertools.product(*lead_ranges):
-        stops = [min(start + shard, size) for start, shard, size in zip(lead, lead_shards, image.shape, strict=False)]
-        inner = list(itertools.product(*(range(a, b) for a, b in zip(lead, stops, strict=True))))
-        for start in range(0, spatial[0], step):
-            stop = min(start + step, spatial[0])
-            if len(inner) == 1:
-                block = source.read(inner[0], start, stop)[None]  # a view: a shard is a quarter of a gigabyte
-            else:
-                block = np.stack([source.read(index, start, stop) for index in inner])
-            block = block.reshape(tuple(b - a for a, b in zip(lead, stops, strict=True)) + block.shape[1:])
-            where = (*(slice(a, b) for a, b in zip(lead, stops, strict=True)), *(() if planes else (slice(start, stop),)))
-            _complete(pool, image, where, block[0] if planes else block)
+def _write_level(image: "zarr.Array[Any]", folder: Path, source: Source, pool: ThreadPoolExecutor) -> None:
+    """Write a level slab by slab in C order of the slices, so that a hashing source sees them in order.
 
-
-def _complete(pool: ThreadPoolExecutor, image: "zarr.Array[Any]", where: tuple[slice, ...], block: NDArray[Any]) -> None:
-    """Write a block in a thread and see it through: after Ctrl-C no write goes on behind the back of the clean-up."""
-    future: Future[None] = pool.submit(image.__setitem__, where, block)
+    A slab is about 16 slices. While its chunks are encoded in threads the next one is read, so there are never more than two.
+    """
+    shape, chunks = image.shape, image.chunks
+    lead_count = max(0, len(shape) - _SPACE)
+    writer = ShardWriter(folder, shape, image.shards or chunks, chunks)
+    waiting: list[tuple[tuple[int, ...], Future[bytes | None]]] = []
+    lead_starts = itertools.product(*(range(0, n, c) for n, c in zip(shape[:lead_count], chunks[:lead_count], strict=True)))
     try:
-        future.result()
+        for lead in lead_starts:
+            for block, start in _slabs(source, shape, chunks, lead):
+                encoding = [(place, pool.submit(encode, part, chunks)) for place, part in _parts(block, chunks, (*lead, *start))]
+                _drain(writer, waiting)
+                waiting = encoding
+        _drain(writer, waiting)
     finally:
-        wait([future])
+        wait([future for _, future in waiting])  # after Ctrl-C nothing goes on behind the back of the clean-up
+        writer.close()
+
+
+def _slabs(
+    source: Source, shape: tuple[int, ...], chunks: tuple[int, ...], lead: tuple[int, ...]
+) -> Iterator[tuple[NDArray[Any], tuple[int, ...]]]:
+    """Blocks some whole chunks deep, with the dimensions of the array, and where they begin in the first of the last three."""
+    stops = [min(begin + c, size) for begin, c, size in zip(lead, chunks, shape, strict=False)]
+    inner = list(itertools.product(*(range(a, b) for a, b in zip(lead, stops, strict=True))))
+    if len(shape) < _SPACE:
+        yield source.read((), 0, 1)[0], (0, 0)
+        return
+    depth = -(-_SLAB // chunks[-3]) * chunks[-3]
+    for start in range(0, shape[-3], depth):
+        stop = min(start + depth, shape[-3])
+        read = [source.read(index, start, stop) for index in inner]
+        block = read[0] if not lead else np.stack(read).reshape(*(b - a for a, b in zip(lead, stops, strict=True)), *read[0].shape)
+        yield block, (start, 0, 0)
+
+
+def _parts(block: NDArray[Any], chunks: tuple[int, ...], start: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """The chunks of a block that begins at voxel `start`, by their place in the array's grid of chunks."""
+    for part in itertools.product(*(range(-(-size // c)) for size, c in zip(block.shape, chunks, strict=True))):
+        cut = tuple(slice(i * c, (i + 1) * c) for i, c in zip(part, chunks, strict=True))
+        yield tuple(begin // c + i for begin, c, i in zip(start, chunks, part, strict=True)), block[cut]
+
+
+def _drain(writer: ShardWriter, encoding: list[tuple[tuple[int, ...], "Future[bytes | None]"]]) -> None:
+    for at, future in encoding:
+        writer.add(at, future.result())
 
 
 class _Halved:

@@ -18,6 +18,7 @@ from pydicom.pixels.utils import pixel_array
 
 from cohortlab.errors import InvalidInputError
 from cohortlab.store.contracts import Axis, SliceGeometry
+from cohortlab.store.deferred import rewind
 from cohortlab.store.geometry import as_vector, is_orientation
 
 _SIEMENS_B_VALUE = ("SIEMENS MR HEADER", 0x0019, 0x0C)
@@ -112,6 +113,7 @@ def stored_pixels(frame: Frame) -> NDArray[Any]:
         raise InvalidInputError("An instance does not say how large its image is.") from None
     if not 0 < size < _PIXEL_LIMIT:
         raise InvalidInputError("An instance claims an image of impossible size.")
+    rewind(dataset)
     try:
         pixels = pixel_array(dataset, index=frame.number)
     except (AttributeError, ValueError, TypeError, KeyError, IndexError, RuntimeError, NotImplementedError, OSError, EOFError) as error:

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from cohortlab.errors import InvalidInputError
 from cohortlab.keys import canonical_json
 from cohortlab.store.contracts import SeriesAttributes
+from cohortlab.store.deferred import pixel_sha256
 from cohortlab.store.disk import settle, sync
 from cohortlab.store.layout import CATALOGUE, IMAGES, MANIFEST, SEGMENTATIONS, image_path
 from cohortlab.store.manifest import walk
@@ -35,7 +36,7 @@ def fingerprint(group: SeriesGroup, deidentification: dict[str, JsonValue]) -> s
     for dataset in group.datasets:
         digest.update(header_json(dataset).encode())
         digest.update(str(dataset.file_meta.get("TransferSyntaxUID", "")).encode())
-        digest.update(dataset.get("PixelData") or b"")
+        digest.update(pixel_sha256(dataset).encode())
     return digest.hexdigest()
 
 

@@ -13,7 +13,8 @@ from cohortlab.store.contracts import Manifest, ManifestFields, ManifestSeries, 
 from cohortlab.store.layout import MANIFEST
 
 _BLOCK = 1 << 20
-_LARGEST = 256 << 20  # bytes of a manifest; a million objects stay below
+LARGEST = 256 << 20
+"""Bytes of a manifest at the most; a million objects stay below."""
 
 
 def file_digest(path: Path) -> tuple[int, str]:
@@ -73,13 +74,20 @@ def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Manifest:
     """
     file = path / MANIFEST
     try:
-        if file.stat().st_size > _LARGEST:
+        if file.stat().st_size > LARGEST:
             raise IntegrityError(f"The manifest of {path} is larger than any manifest can be.")
-        body = json.loads(file.read_bytes(), object_pairs_hook=_no_duplicates)
+        text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"No store at {path}: it has no {MANIFEST}.") from None
     except OSError as error:
         raise StorageError(f"The manifest of {path} cannot be read: {error.strerror}.") from None
+    return parse_manifest(text, str(path), trusted)
+
+
+def parse_manifest(text: bytes, path: str, trusted: Sequence[PublicKey]) -> Manifest:
+    """The manifest in `text`, read from the store at `path`, after the same checks as in `read_manifest`. Raises `IntegrityError`."""
+    try:
+        body = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
         raise IntegrityError(f"The manifest of {path} is not JSON.", hint=_HINT) from None
     signature = body.pop("signature", None) if isinstance(body, dict) else None

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_SHORT = 2  # bytes of values of which eight add up in 32 bits
+
 
 def _even(values: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
     """Repeat the last layer along each axis of odd length, so that all blocks are whole."""
@@ -28,7 +30,7 @@ def _corners(values: NDArray[Any], axes: tuple[int, ...]) -> list[NDArray[Any]]:
 def halve_mean(values: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
     """Mean of each block of two along `axes`, rounded to the nearest for integers; same dtype."""
     corners = _corners(_even(values, axes), axes)
-    wide = np.float64 if values.dtype.kind == "f" else np.int64
+    wide = np.float64 if values.dtype.kind == "f" else np.int32 if values.dtype.itemsize <= _SHORT else np.int64
     total = np.zeros(corners[0].shape, dtype=wide)
     for corner in corners:
         total += corner

@@ -3,15 +3,14 @@
 A `Store` exists only after its manifest's signature verified against a trusted key. The metadata of a series is checked against
 the manifest's digests when it is first used; pixels are checked by `verify_store`, not on every read.
 
-The codec pipeline is chosen by place: `zarrs` on disks and mounts. Zarr binds a pipeline to an array when it opens it and takes
-it from a process-wide configuration, so that is changed only for the moment of opening, under a lock.
+A store lies in a folder, on a disk or mount, or at an address, over HTTP or S3; `cohortlab.store.places` tells how each is read.
 """
 
+import hashlib
 import html
+import io
 import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -24,22 +23,13 @@ from numpy.typing import NDArray
 from cohortlab.errors import IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
-from cohortlab.store.layout import image_path
-from cohortlab.store.manifest import file_digest, read_manifest
+from cohortlab.store.layout import MANIFEST, image_path
+from cohortlab.store.manifest import LARGEST, parse_manifest, read_manifest
 from cohortlab.store.physical import rescaled
+from cohortlab.store.places import Folder, Place, Signed, place_of
 from cohortlab.store.sidecar import read_headers
 
-_PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
-_opening = threading.RLock()
-
 type Kind = Literal["image", "segmentation"]
-
-
-@contextmanager
-def disk_pipeline() -> Iterator[None]:
-    """Arrays opened inside read with `zarrs`; the setting before is back afterwards."""
-    with _opening, zarr.config.set(_PIPELINE):
-        yield
 
 
 class SeriesRef:
@@ -52,7 +42,13 @@ class SeriesRef:
         self.modality: str = entry.modality
         self.description: str | None = entry.description
         self.source_series: str | None = entry.source_series
-        self.path: Path = store.path / entry.path
+        self.name: str = entry.path
+        """Where its ``.zarr`` lies in the store."""
+
+    @property
+    def path(self) -> Path:
+        """Where its ``.zarr`` lies on this machine. Raises `StorageError` when the store lies elsewhere."""
+        return self.store.path / self.name
 
     @property
     def dataset(self) -> str:
@@ -62,7 +58,7 @@ class SeriesRef:
     @cached_property
     def attributes(self) -> SeriesAttributes:
         """The series' own attributes. Raises `IntegrityError` when they are not those that were signed."""
-        metadata = self._checked("zarr.json")
+        metadata = json.loads(self._checked(f"{self.name}/zarr.json"))
         found = metadata.get("attributes", {}).get("cohortlab")
         if not isinstance(found, dict):
             raise IntegrityError(f"Series {self.id} has no attributes of ours.")
@@ -71,20 +67,22 @@ class SeriesRef:
             raise IntegrityError(f"Series {self.id} holds the attributes of another.")
         return attributes
 
-    def _check(self, file: Path) -> None:
-        """Compare a small file of the series to the manifest's digest."""
-        try:
-            _, digest = file_digest(file)
-        except OSError:
-            raise StorageError(f"Series {self.id} of {self.dataset} cannot be read.", hint="Run `cohortlab verify` on the store.") from None
-        if self.store.digests.get(file.relative_to(self.store.path).as_posix()) != digest:
+    def _checked(self, name: str) -> bytes:
+        """A small object of the series, which is as it was signed."""
+        signed = self.store.digests.get(name)
+        content = self.store.place.read(name, _LARGEST)
+        if signed is None or hashlib.sha256(content).hexdigest() != signed:
             raise IntegrityError(f"Series {self.id} of {self.dataset} is not what was signed.", hint="Run `cohortlab verify` on the store.")
+        return content
 
-    def _checked(self, name: str) -> dict[str, Any]:
-        """A small JSON file of the series, after the check."""
-        self._check(self.path / name)
-        found: dict[str, Any] = json.loads((self.path / name).read_bytes())
-        return found
+    @cached_property
+    def _signed(self) -> Signed:
+        """What the manifest says of the objects of this series, headers included."""
+        return {item.path: (item.size, item.sha256) for item in self.store.manifest.objects if item.path.startswith(f"{self.name}/")}
+
+    def _below(self, name: str) -> Signed:
+        """The same of the objects below one of its groups or arrays."""
+        return {path: said for path, said in self._signed.items() if path.startswith(f"{name}/")}
 
     @property
     def levels(self) -> list[tuple[int, ...]]:
@@ -100,17 +98,18 @@ class SeriesRef:
         if not 0 <= level < len(self.levels):
             raise NotFoundError(f"Series {self.id} has no level {level}.", hint=f"It has levels 0 to {len(self.levels) - 1}.")
 
-    def _pipeline(self) -> AbstractContextManager[None]:
-        """How the pixels are read: by `zarrs`, but tiles that stayed JPEG by zarr's own, which finds their codec by its entry point."""
+    @property
+    def _jpeg(self) -> bool:
+        """Whether its tiles stayed JPEG, which zarr's own pipeline reads: it finds their codec by its entry point."""
         tiles = self.attributes.tiles
-        return disk_pipeline() if tiles is None or tiles.encoding == "array" else nullcontext()
+        return tiles is not None and tiles.encoding != "array"
 
     def array(self, level: int = 0) -> "zarr.Array[Any]":
         """The pixels of a level as a Zarr array with the dimensions of `attributes.dims`; slicing reads only the chunks it needs."""
         self._level(level)
-        self._check(self.path / image_path(level) / "zarr.json")
-        with self._pipeline():
-            return zarr.open_array(self.path / image_path(level), mode="r", zarr_format=3)
+        name = f"{self.name}/{image_path(level)}"
+        self._checked(f"{name}/zarr.json")
+        return self.store.place.array(name, self._below(name), plain=self._jpeg)
 
     def affine(self, level: int = 0) -> NDArray[np.float64] | None:
         """4 x 4: index (z, y, x, 1) of a level -> patient (L, P, S, 1) in mm; None for projections and irregular series."""
@@ -131,37 +130,31 @@ class SeriesRef:
         Dimensions are z, y, x, before them the fourth axis under its own name (``b_value``, ``segment``, …), in colour ``sample``. Values
         are in ``attrs["units"]``: a rescale that the array does not hold yet (PET, slice by slice; fractional segments) is applied as they
         are read, as float32; `array` gives what is stored. ``attrs["affine"]`` is `affine(level)`, ``attrs["cohortlab"]`` what the
-        store knows of the series. `chunks`: None reads with NumPy, "shards" or any chunking of xarray's makes a Dask array.
+        store knows of the series. `chunks`: None reads with NumPy, "shard" or "auto" makes a Dask array with a chunk for each shard;
+        any chunking of xarray's goes too.
         """
         self._level(level)
         attributes = self.attributes
-        self._check(self.path / f"scale{level}" / "zarr.json")  # its consolidated metadata is what xarray reads
-        with self._pipeline():
-            group = xr.open_zarr(self.path / f"scale{level}", chunks=None, consolidated=True, zarr_format=3, mask_and_scale=False)
-            image: xr.DataArray = rescaled(group["image"], attributes)
-            if chunks is not None:
-                shards = self.array_shards(level) if chunks == "shards" else chunks
-                image = image.chunk(shards)
+        name = f"{self.name}/scale{level}"
+        metadata = json.loads(self._checked(f"{name}/zarr.json"))  # its consolidated metadata is what xarray reads
+        group = self.store.place.dataset(name, self._below(name), plain=self._jpeg)
+        image: xr.DataArray = rescaled(group["image"], attributes)
+        if chunks is not None:
+            image = image.chunk(_shards(metadata, image.sizes) if chunks in ("shard", "shards", "auto") else chunks)
         if attributes.axis is not None:
             image = image.rename({attributes.dims[0]: attributes.axis.name})
         if attributes.samples:
             image = image.rename({"c": "sample"}).assign_coords(sample=list(attributes.samples))
         known = attributes.to_json() | {"dataset": self.dataset, "version": self.store.version, "series": self.id, "level": level}
+        if not isinstance(self.store.place, Folder):
+            known["location"] = str(self.store.place)
         image.attrs = {"units": attributes.units, "affine": self.affine(level), "cohortlab": known}
         image.name = self.id
         return image
 
-    def array_shards(self, level: int = 0) -> dict[str, int]:
-        """Shard length by dimension of a level, which are the best Dask chunks."""
-        array = zarr.open_array(self.path / image_path(level), mode="r", zarr_format=3)
-        shape = array.shards or array.chunks
-        return {str(dim): min(n, size) for dim, n, size in zip(self.attributes.dims, shape, array.shape, strict=True)}
-
     def headers(self) -> list[dict[str, Any]]:
         """One row an image, in the array's order: instance UIDs, place in the array, header as DICOM JSON text."""
-        file = self.path.with_name(f"{self.id}.headers.parquet")
-        self._check(file)
-        return read_headers(file)
+        return read_headers(io.BytesIO(self._checked(f"{self.name.removesuffix('.zarr')}.headers.parquet")))
 
     def __repr__(self) -> str:
         size = " x ".join(f"{d} {n}" for d, n in zip(self.attributes.dims, self.attributes.shape, strict=True))
@@ -169,6 +162,13 @@ class SeriesRef:
 
     def _repr_html_(self) -> str:
         return _table([self], f"{self.dataset} / {self.id}")
+
+
+def _shards(metadata: Mapping[str, Any], sizes: Mapping[Any, int]) -> dict[str, int]:
+    """Shard length by dimension of the image in a level's consolidated metadata: the best Dask chunks."""
+    image = metadata["consolidated_metadata"]["metadata"]["image"]
+    shape = image["chunk_grid"]["configuration"]["chunk_shape"]
+    return {dim: min(n, sizes[dim]) for dim, n in zip(image["dimension_names"], shape, strict=True)}
 
 
 def _factors(full: Sequence[int], level: Sequence[int]) -> list[int]:
@@ -185,19 +185,30 @@ def _factors(full: Sequence[int], level: Sequence[int]) -> list[int]:
 class Store(Sequence[SeriesRef]):
     """One dataset version: a sequence of its image series. Get one with `Store.open`."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = path, manifest
+    def __init__(self, place: Path | Place, manifest: Manifest) -> None:
+        self.place: Place = Folder(place) if isinstance(place, Path) else place
+        self.manifest = manifest
         self._all = [SeriesRef(self, entry) for entry in manifest.series]
         self._images = [s for s in self._all if s.kind == "image"]
 
     @classmethod
     def open(cls, path: str | Path, trusted: Sequence[PublicKey]) -> "Store":
-        """Open the store at `path` after checking its manifest's signature.
+        """Open the store at `path`, a folder, or the text of an ``https://`` or ``s3://`` URL, after checking its manifest's signature.
 
-        Raises `NotFoundError` when there is none, `IntegrityError` when none of `trusted` signed it.
+        Raises `NotFoundError` when there is none, `IntegrityError` when none of `trusted` signed it; over the network `RefusedError`
+        when the server does not let this account in, `UnavailableError` when it does not answer.
         """
-        where = Path(path).absolute()
-        return cls(where, read_manifest(where, trusted))
+        place = place_of(path)
+        if isinstance(place, Folder):
+            return cls(place, read_manifest(place.path, trusted))
+        return cls(place, parse_manifest(place.read(MANIFEST, LARGEST), str(place), trusted))
+
+    @property
+    def path(self) -> Path:
+        """The store's folder on this machine. Raises `StorageError` when it lies elsewhere."""
+        if not isinstance(self.place, Folder):
+            raise StorageError(f"{self.place} is not on this machine.", hint="Use `open` of its series, which reads from anywhere.")
+        return self.place.path
 
     @property
     def id(self) -> str:
@@ -248,6 +259,9 @@ class Store(Sequence[SeriesRef]):
         return _table(self._all, f"{self.title} · {self.id} {self.version}")
 
 
+_LARGEST = 1 << 30  # bytes of metadata or of a header sidecar
+
+
 def _some(names: Sequence[str], most: int = 12) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(names[:most])
@@ -268,8 +282,17 @@ def _table(series: Sequence[SeriesRef], title: str) -> str:
     return f"<div><strong>{html.escape(title)}</strong><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
-def store_of(path: Path, trusted: Sequence[PublicKey]) -> tuple[Store, SeriesRef | None]:
-    """The store that `path` is or lies in, and the series when it is the ``.zarr`` of one. Raises as `Store.open`."""
+def store_of(path: str | Path, trusted: Sequence[PublicKey]) -> tuple[Store, SeriesRef | None]:
+    """The store that `path` is or lies in, and the series when it is the ``.zarr`` of one; a text is a URL. Raises as `Store.open`."""
+    if isinstance(path, str):
+        root, *inside = path.rstrip("/").rsplit("/", 2)
+        if not path.rstrip("/").endswith(".zarr"):
+            return Store.open(path.rstrip("/"), trusted), None
+        store = Store.open(root, trusted)
+        ref = store[inside[-1].removesuffix(".zarr")]
+        if ref.name != "/".join(inside):
+            raise InvalidInputError("This is not where its store keeps that series.")
+        return store, ref
     if path.suffix == ".zarr":
         store = Store.open(path.parent.parent, trusted)
         ref = store[path.name.removesuffix(".zarr")]

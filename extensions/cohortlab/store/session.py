@@ -119,7 +119,7 @@ def _named(store: Store, place: Path) -> Store:
 def find(what: str | Path | Store | SeriesRef | xr.DataArray) -> Store | SeriesRef:
     """The store or series that a name, path or object stands for.
 
-    A dataset id, ``dataset/series``, a series id, the path of a store or of a series' ``.zarr``, a `Store`, a `SeriesRef`, or a
+    A dataset id, ``dataset/series``, a series id, the path or URL of a store or of a series' ``.zarr``, a `Store`, a `SeriesRef`, or a
     DataArray that `open_` gave. Raises `NotFoundError` naming the datasets there are, `IntegrityError` for a store not to be trusted.
     """
     if isinstance(what, Store | SeriesRef):
@@ -129,6 +129,11 @@ def find(what: str | Path | Store | SeriesRef | xr.DataArray) -> Store | SeriesR
         if not isinstance(known, dict) or "dataset" not in known or "series" not in known:
             raise InvalidInputError("This array does not come from a dataset.", hint="Open it with cl.open, and keep its attrs.")
         what = f"{known['dataset']}/{known['series']}"
+        if "location" in known:
+            return Store.open(str(known["location"]), session_keys())[str(known["series"])]
+    if isinstance(what, str) and "://" in what:
+        store, series = store_of(what, session_keys())
+        return series or store
     if isinstance(what, Path) or what.endswith(".zarr") or what.startswith(("/", "./", "../", "~")) or (Path(what) / MANIFEST).is_file():
         store, series = store_of(Path(what).expanduser(), session_keys())
         return series or store
@@ -153,9 +158,11 @@ def _by_name(name: str) -> Store | SeriesRef:
 def open_(what: str | Path | Store | SeriesRef, level: int = 0, chunks: object = None) -> Store | xr.DataArray:
     """Open a dataset or a series: ``cl.open``.
 
-    A dataset (its id or path) gives a `Store`, a sequence of series. A series (``dataset/series``, its id, the path of its ``.zarr``,
-    or a `SeriesRef`) gives an `xarray.DataArray` over z, y, x with coordinates in mm and ``attrs["affine"]``.
-    Raises `NotFoundError` with the names there are, `IntegrityError` when a signature does not verify.
+    A dataset (its id, path or URL) gives a `Store`, a sequence of series. A series (``dataset/series``, its id, the path or URL of its
+    ``.zarr``, or a `SeriesRef`) gives an `xarray.DataArray` over z, y, x with coordinates in mm and ``attrs["affine"]``. A URL begins
+    with ``https://`` or ``s3://``; credentials are taken from the environment (``AWS_ACCESS_KEY_ID`` …). `chunks`: None reads with
+    NumPy when pixels are used; "shard" or "auto" makes a Dask array of shards. Raises `NotFoundError` with the names there are,
+    `IntegrityError` when a signature does not verify, `UnavailableError` when a server does not answer.
     """
     found = find(what)
     return found if isinstance(found, Store) else found.open(level, chunks)

@@ -8,7 +8,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,9 +94,9 @@ def write_headers(path: Path, group: SeriesGroup, frame_digests: Sequence[str]) 
     pq.write_table(pa.Table.from_pylist(rows, schema=_HEADERS), path, compression="zstd")
 
 
-def read_headers(path: Path) -> list[dict[str, Any]]:
+def read_headers(source: Path | BinaryIO) -> list[dict[str, Any]]:
     """The rows of a header sidecar; `header` as text of DICOM JSON, for `pydicom.Dataset.from_json`."""
-    return list(pq.read_table(path).to_pylist())
+    return list(pq.read_table(source).to_pylist())
 
 
 def write_catalogue(path: Path, series: Sequence[SeriesAttributes]) -> None:

@@ -48,6 +48,9 @@ from cohortlab.store.series import SeriesGroup, group
 from cohortlab.store.sidecar import write_catalogue, write_headers
 from cohortlab.store.slide import slide_levels
 from cohortlab.store.slide_write import write_slide
+from cohortlab.store.workers import cores
+
+_ELSEWHERE = "Only the process that began a version opens and finishes it."
 
 type Instances = SeriesGroup | Sequence[Dataset]
 
@@ -65,6 +68,7 @@ class StoreWriter:
         self.place = Path(root) / dataset_id / version
         self.series: list[SeriesAttributes] = []
         self._on_slice = on_slice or (lambda: None)
+        self._threads = cores()
         self._lock: int | None = None
         self._partial = self.place.parent / f".{version}.partial-{secrets.token_hex(4)}"
         self._journal = Journal(self._partial)
@@ -132,6 +136,18 @@ class StoreWriter:
         self._on_slice()
         return attributes
 
+    def part(self, threads: int) -> "PartWriter":
+        """A writer for another process, which adds series to this version; give `accept` what it returns. Encodes in `threads`."""
+        return PartWriter(self.place, self._partial, threads)
+
+    def accept(self, attributes: SeriesAttributes) -> None:
+        """Take a series that a `part` of this writer has written into the version."""
+        self.series.append(attributes)
+
+    @property
+    def _writable(self) -> bool:
+        return self._lock is not None and not self._finished
+
     def finish(self, fields: ManifestFields, key: PrivateKey) -> Manifest:
         """Write the catalogue, digest and sign all objects, bring them to the disk and make the version visible.
 
@@ -188,7 +204,7 @@ class StoreWriter:
 
     def _resume(self, folder: str, found: SeriesGroup, deidentification: dict[str, JsonValue]) -> SeriesAttributes | None:
         """A series that an interrupted writer had finished from the same instances; None when there is none."""
-        if self._finished or self._lock is None or not self._journal.has(found.id):
+        if not self._writable or not self._journal.has(found.id):
             return None
         with storage_errors(self.place), _header_errors():
             attributes = self._journal.resume(self._partial / folder / f"{found.id}.zarr", fingerprint(found, deidentification))
@@ -201,7 +217,7 @@ class StoreWriter:
     @contextmanager
     def _adding(self, folder: str, found: SeriesGroup) -> Iterator[Path]:
         """Where a series goes. When it fails, nothing of it stays: the caller may refuse it and go on with the next."""
-        if self._lock is None or self._finished:
+        if not self._writable:
             raise RefusedError("The store is not open for writing.")
         if any(s.id == found.id for s in self.series):
             raise InvalidInputError(f"Series {found.id} was added already.", hint="Group all instances of a series before adding it.")
@@ -230,7 +246,7 @@ class StoreWriter:
 
     def _write(self, path: Path, draft: SeriesAttributes, source: Any) -> None:
         labels = draft.kind == "segmentation" and draft.fractional is None
-        write_series(path, source, draft.dims, levels_of(draft), self._coordinates(draft), labels=labels)
+        write_series(path, source, draft.dims, levels_of(draft), self._coordinates(draft), labels=labels, threads=self._threads)
 
     def _complete(self, path: Path, draft: SeriesAttributes, digests: SeriesDigests) -> SeriesAttributes:
         levels = levels_of(draft)
@@ -253,6 +269,34 @@ class StoreWriter:
             (self.place.parent / f".{self.version}.lock").unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
+
+
+class PartWriter(StoreWriter):
+    """Adds series to a version that another process is building, has locked and will finish. Goes through pickle."""
+
+    def __init__(self, place: Path, partial: Path, threads: int, *, on_slice: Callable[[], None] | None = None) -> None:
+        super().__init__(place.parent.parent, place.parent.name, place.name, on_slice=on_slice)
+        self._partial, self._threads = partial, threads
+        self._journal = Journal(partial)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, Path, int]]:
+        return type(self), (self.place, self._partial, self._threads)
+
+    def heard(self, on_slice: Callable[[], None]) -> Self:
+        """This writer, which calls `on_slice` after each image."""
+        self._on_slice = on_slice
+        return self
+
+    @property
+    def _writable(self) -> bool:
+        return self._partial.is_dir()
+
+    def __enter__(self) -> Self:
+        raise RefusedError(_ELSEWHERE)
+
+    def finish(self, fields: ManifestFields, key: PrivateKey) -> Manifest:  # noqa: ARG002 - the base class's
+        """Not here: raises `RefusedError`."""
+        raise RefusedError(_ELSEWHERE)
 
 
 def _one(instances: Instances) -> SeriesGroup:
