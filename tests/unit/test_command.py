@@ -23,7 +23,7 @@ def test_a_part_whose_packages_are_absent_says_what_to_install():
 
 
 def test_a_known_error_is_two_lines_and_exit_code_1(monkeypatch, capsys):
-    def build():
+    def build(_command):
         def fail() -> None:
             raise RefusedError("The gate refused it.", hint="Add --deidentify.")
 
