@@ -120,6 +120,7 @@ class SeriesRef:
         if base is None:
             return None
         factors = _factors(self.attributes.shape[-3:], self.levels[level][-3:])
+        factors = [1] * (3 - len(factors)) + factors  # a plane has no z
         step = np.diag([*map(float, factors), 1.0])
         step[:3, 3] = [(f - 1) / 2 for f in factors]
         return np.asarray(np.asarray(base) @ step)

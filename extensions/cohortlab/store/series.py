@@ -57,6 +57,11 @@ class SeriesGroup:
     axis: Axis | None = None
 
     @property
+    def contours(self) -> bool:
+        """Whether it is an RT structure set."""
+        return str(self.datasets[0].get("SOPClassUID", "")) == RT_STRUCTURE_SET
+
+    @property
     def slide(self) -> bool:
         """Whether it is a whole-slide image, whose tiles `cohortlab.store.slide` places."""
         return str(self.datasets[0].get("SOPClassUID", "")) == WHOLE_SLIDE

@@ -95,7 +95,7 @@ def slide_levels(datasets: Sequence[Dataset]) -> tuple[SlideLevel, ...]:
             raise InvalidInputError("A label or overview of a slide is no image to store.", hint="Ingest the slide's volume images only.")
         if int(dataset.get("TotalPixelMatrixFocalPlanes") or 1) != 1:
             raise InvalidInputError("A slide has several focal planes, which the store does not take.")
-        by_size[_total(dataset)].append(dataset)
+        by_size[total_size(dataset)].append(dataset)
     levels = tuple(_level(by_size[size]) for size in sorted(by_size, reverse=True))
     head = levels[0]
     for level in levels[1:]:
@@ -104,7 +104,8 @@ def slide_levels(datasets: Sequence[Dataset]) -> tuple[SlideLevel, ...]:
     return levels
 
 
-def _total(dataset: Dataset) -> tuple[int, int]:
+def total_size(dataset: Dataset) -> tuple[int, int]:
+    """Rows and columns of the total pixel matrix. Raises `InvalidInputError` without them."""
     try:
         rows, columns = int(dataset.TotalPixelMatrixRows), int(dataset.TotalPixelMatrixColumns)
     except (AttributeError, TypeError, ValueError):
@@ -132,8 +133,8 @@ def _level(datasets: Sequence[Dataset]) -> SlideLevel:
             frames[place] = Frame(dataset, number, None)
     if len(channels) > 1 and int(first.get("SamplesPerPixel", 1)) > 1:
         raise InvalidInputError("A slide has several optical paths in colour, which the store does not take.")
-    spacing = _spacing(first)
-    return SlideLevel(_total(first), tile, frames, len(channels), slide_affine(first, spacing), spacing)
+    spacing = slide_spacing(first)
+    return SlideLevel(total_size(first), tile, frames, len(channels), slide_affine(first, spacing), spacing)
 
 
 def optical_paths(dataset: Dataset) -> list[str]:
@@ -143,11 +144,21 @@ def optical_paths(dataset: Dataset) -> list[str]:
 
 
 def tile_places(dataset: Dataset, layers: int = 1) -> list[Place]:
-    """(layer, row, column) in the grid of tiles of each frame. Layers: optical paths of an image, segments of a segmentation.
+    """(layer, row, column) in the grid of tiles of each frame. Raises `InvalidInputError` for tiles beside it, and as `tile_offsets`."""
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    offsets = tile_offsets(dataset, layers)
+    if any(row % rows or column % columns for _, row, column in offsets):
+        raise InvalidInputError("A tile of a slide does not lie on the grid of its tiles, which the store does not take.")
+    return [(layer, row // rows, column // columns) for layer, row, column in offsets]
 
-    Raises `InvalidInputError` for tiles beside the grid, and for a TILED_FULL instance without as many frames as it has tiles.
+
+def tile_offsets(dataset: Dataset, layers: int = 1) -> list[Place]:
+    """(layer, row, column) in the total pixel matrix of the first pixel of each frame.
+
+    Layers: the optical paths of an image, or the segments of a segmentation tiled in full; of a sparse one the layer is 0.
+    Raises `InvalidInputError` for a TILED_FULL instance without as many frames as it has tiles, and for tiles without a place.
     """
-    count, tile, total = frame_count(dataset), (int(dataset.Rows), int(dataset.Columns)), _total(dataset)
+    count, tile, total = frame_count(dataset), (int(dataset.Rows), int(dataset.Columns)), total_size(dataset)
     down, across = (math.ceil(t / s) for t, s in zip(total, tile, strict=True))
     if str(dataset.get("DimensionOrganizationType", "")) == "TILED_FULL" or (count == 1 and down * across == 1):
         skipped = int(dataset.get("ConcatenationFrameOffsetNumber") or 0)
@@ -155,7 +166,7 @@ def tile_places(dataset: Dataset, layers: int = 1) -> list[Place]:
         if (not part and count != down * across * layers) or skipped + count > down * across * layers:
             raise InvalidInputError("A slide that is tiled in full does not have a frame for each tile.")
         found = np.unravel_index(np.arange(skipped, skipped + count), (layers, down, across))
-        return [(int(a), int(b), int(c)) for a, b, c in zip(*found, strict=True)]
+        return [(int(a), int(b) * tile[0], int(c) * tile[1]) for a, b, c in zip(*found, strict=True)]
     paths = optical_paths(dataset)
     places = []
     for number in range(count):
@@ -165,16 +176,17 @@ def tile_places(dataset: Dataset, layers: int = 1) -> list[Place]:
             column = int(item.ColumnPositionInTotalImagePixelMatrix) - 1
         except (AttributeError, TypeError, ValueError):
             raise InvalidInputError("A tile of a slide does not say where it lies.") from None
-        if row % tile[0] or column % tile[1] or not (0 <= row < total[0] and 0 <= column < total[1]):
-            raise InvalidInputError("A tile of a slide does not lie on the grid of its tiles, which the store does not take.")
+        if not (0 <= row < total[0] and 0 <= column < total[1]):
+            raise InvalidInputError("A tile of a slide lies outside the slide.")
         name = str(functional_group(dataset, number, "OpticalPathIdentificationSequence").get("OpticalPathIdentifier") or paths[0])
         if name not in paths:
             raise InvalidInputError("A tile of a slide names an optical path that is not described.")
-        places.append((paths.index(name), row // tile[0], column // tile[1]))
+        places.append((paths.index(name), row, column))
     return places
 
 
-def _spacing(dataset: Dataset) -> tuple[float, float]:
+def slide_spacing(dataset: Dataset) -> tuple[float, float]:
+    """Row and column gap in mm. Raises `InvalidInputError` without one above 0."""
     value = functional_group(dataset, 0, "PixelMeasuresSequence").get("PixelSpacing") if is_multi_frame(dataset) else None
     try:
         row, column = (float(v) for v in value or ())

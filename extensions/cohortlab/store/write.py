@@ -26,6 +26,7 @@ from cohortlab.errors import CohortlabError, InvalidInputError, RefusedError
 from cohortlab.keys import PrivateKey
 from cohortlab.store.arrays import Coordinates, write_attributes, write_series
 from cohortlab.store.colour import ColourSource, is_colour
+from cohortlab.store.contours import build_contours
 from cohortlab.store.contracts import (
     Manifest,
     ManifestFields,
@@ -123,13 +124,14 @@ class StoreWriter:
         return attributes
 
     def add_segmentation(self, instance: SeriesGroup | Dataset, deidentification: dict[str, JsonValue]) -> SeriesAttributes:
-        """Write a DICOM SEG as labels on the grid of the image that it segments; add that image first.
+        """Write a DICOM SEG or RTSTRUCT as labels on the grid of the image that it segments; add that image first.
 
         Raises `InvalidInputError` when no image added here has its grid.
         """
         found = _one([instance] if isinstance(instance, Dataset) else instance)
         with self._adding(SEGMENTATIONS, found) as path:
-            labels = build_labels(found, [s for s in self.series if s.kind == "image"], deidentification)
+            build = build_contours if found.contours else build_labels
+            labels = build(found, [s for s in self.series if s.kind == "image"], deidentification)
             self._write(path, labels.attributes, labels)
             attributes = self._complete(path, labels.attributes, SeriesDigests(pixels=labels.pixels, source=labels.stored))
             write_headers(path.with_name(f"{found.id}.headers.parquet"), found, ())
