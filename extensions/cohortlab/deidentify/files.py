@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pydicom import config, dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import _read_file_meta_info, read_preamble
 
 from cohortlab.deidentify.report import Reason
 from cohortlab.errors import InvalidInputError, NotFoundError, StorageError
@@ -28,7 +29,8 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS: Final = 0x7FE00010
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"
-_MAX_DEPTH, _MAX_ELEMENTS, _MAX_INFLATED = 32, 5_000_000, 2**30
+_MAX_DEPTH, _MAX_ELEMENTS, _MAX_INFLATED = 32, 5_000_000, 2**28
+_STEP: Final = 2**20
 
 READ_ERRORS: Final = (
     InvalidDicomError,
@@ -122,11 +124,39 @@ def check(path: Path, max_bytes: int) -> None:
 def read(path: Path, only: Sequence[str] = ()) -> FileDataset:
     """Read a data set, whole or `only` some attributes of those before the pixels, by keyword. Raises `BrokenFileError`."""
     try:
-        return dcmread(path, stop_before_pixels=bool(only), specific_tags=list(only) or None)
+        with path.open("rb") as file:
+            _bounded(file, path)
+            return dcmread(file, stop_before_pixels=bool(only), specific_tags=list(only) or None)
+    except BrokenFileError:
+        raise
     except READ_ERRORS:
         raise BrokenFileError(Reason.UNREADABLE, f"{path} is no readable DICOM file.") from None
     except OSError as error:
+        if is_of_content(error):
+            raise BrokenFileError(Reason.UNREADABLE, f"{path} is no readable DICOM file.") from None
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def is_of_content(error: OSError) -> bool:
+    """Whether pydicom raised this on what a file holds, such as a sequence that does not end; the system's own errors have a number."""
+    return error.errno is None
+
+
+def _bounded(file: BinaryIO, path: Path) -> None:
+    """Refuse what unpacks to too much before the library unpacks it, which has no bound. Leaves the file at its beginning.
+
+    Goes by the library's own reading of the file meta information, for it may understand a broken one otherwise than `_Structure` does.
+    """
+    read_preamble(file, False)
+    if _read_file_meta_info(file).get("TransferSyntaxUID") == _DEFLATED:
+        unpack, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        data = file.read(_STEP)
+        while data and not unpack.eof:
+            size += len(unpack.decompress(data, _STEP))
+            if size > _MAX_INFLATED:
+                raise BrokenFileError(Reason.TOO_LARGE, f"{path} unpacks to too much.")
+            data = unpack.unconsumed_tail or file.read(_STEP)
+    file.seek(0)
 
 
 class _Structure:

@@ -174,6 +174,10 @@ class _Run:
                 new = [Finding(reason=error.reason)]
             except (*files.READ_ERRORS, InvalidInputError):
                 new = [Finding(reason=Reason.UNREADABLE)]
+            except OSError as error:
+                if not files.is_of_content(error):
+                    raise
+                new = [Finding(reason=Reason.UNREADABLE)]
             found += new
         return _Clean([] if found else kept, list(_merge(found)), len(removed), recognisable, codes, coded_before)
 
@@ -265,6 +269,10 @@ def _header(path: Path) -> Dataset | None:
         for keyword in _SORTED_BY:
             header.get(keyword)  # values are converted when they are asked for
     except (BrokenFileError, *files.READ_ERRORS):
+        return None
+    except OSError as error:
+        if not files.is_of_content(error):
+            raise
         return None
     return header
 

@@ -44,6 +44,8 @@ _CALENDAR: Final = re.compile(
 _TABLE_BYTES: Final = 2 * 65_536
 _RUN, _DIGITS = 4, 12  # longest run of digits in a text, most digits in all
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+_NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _BIG_ENDIAN, "1.2.840.10008.1.2.1.99"})
+_LIKELY_FRAME, _RATIO, _FRAGMENT = 2**26, 1000, 10  # bytes; of a frame above the first, bytes a compressed byte; least bytes of a fragment
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
 _CODE_FORMS: Final[dict[str, str]] = {
@@ -190,32 +192,40 @@ def _file(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
 
 
 def _pixel_length(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
-    """Native pixel data is as long as rows, columns, samples, frames and bits say, padded to an even length: nothing hides behind it."""
-    meta = getattr(data_set, "file_meta", None) or Dataset()
-    if "PixelData" not in data_set or str(meta.get("TransferSyntaxUID", "")) not in {
-        "1.2.840.10008.1.2",
-        "1.2.840.10008.1.2.1",
-        "1.2.840.10008.1.2.2",
-        "1.2.840.10008.1.2.1.99",
-    }:
+    """Pixel data are as long as rows, columns, samples, frames and bits say, padded to an even length: nothing hides behind them.
+
+    Of compressed pixels, a frame is at least one fragment, and does not unpack to more than an image can.
+    """
+    keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in data_set), None)
+    if keyword is None:
         return
+    meta = getattr(data_set, "file_meta", None) or Dataset()
     try:
-        samples = (
-            int(data_set.Rows) * int(data_set.Columns) * int(data_set.get("SamplesPerPixel", 1)) * int(data_set.get("NumberOfFrames") or 1)
-        )
-        if data_set.get("PhotometricInterpretation") == "YBR_FULL_422":
-            samples = samples * 2 // 3
-        wanted = (samples * int(data_set.BitsAllocated) + 7) // 8
-    except (AttributeError, TypeError, ValueError):
+        frames = int(data_set.get("NumberOfFrames") or 1)
+        samples = int(data_set.Rows) * int(data_set.Columns) * int(data_set.get("SamplesPerPixel", 1))
+        bits = int(data_set.BitsAllocated)
+    except (AttributeError, TypeError, ValueError, OverflowError):
         yield Reason.VALUE_NOT_ALLOWED, "Rows"
         return
-    length = len(data_set.PixelData)
-    if length > wanted + wanted % 2:
-        yield Reason.TRAILING_DATA, "PixelData"
-    elif length < wanted:
-        yield Reason.TRUNCATED, "PixelData"
-    elif _hides_bits(data_set, str(meta.TransferSyntaxUID) == _BIG_ENDIAN):
-        yield Reason.HIDDEN_BITS, "PixelData"
+    if min(frames, samples, bits) < 1:
+        yield Reason.VALUE_NOT_ALLOWED, "Rows"
+        return
+    length = len(data_set[keyword].value or b"")
+    syntax = str(meta.get("TransferSyntaxUID", ""))
+    if syntax not in _NATIVE:
+        if samples * bits // 8 > max(_LIKELY_FRAME, _RATIO * length):
+            yield Reason.TOO_LARGE, "Rows"
+        if frames > max(1, length // _FRAGMENT):
+            yield Reason.TRUNCATED, keyword
+    else:
+        if data_set.get("PhotometricInterpretation") == "YBR_FULL_422":
+            samples = samples * 2 // 3
+        wanted = (frames * samples * bits + 7) // 8
+        reason = Reason.TRAILING_DATA if length > wanted + wanted % 2 else Reason.TRUNCATED if length < wanted else None
+        if reason is None and keyword == "PixelData" and _hides_bits(data_set, syntax == _BIG_ENDIAN):
+            reason = Reason.HIDDEN_BITS
+        if reason is not None:
+            yield reason, keyword
 
 
 def _hides_bits(data_set: Dataset, big_endian: bool) -> bool:

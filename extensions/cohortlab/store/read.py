@@ -10,7 +10,8 @@ import hashlib
 import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -20,7 +21,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from cohortlab.errors import IntegrityError, InvalidInputError, NotFoundError, StorageError
+from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
 from cohortlab.store.layout import MANIFEST, image_path
@@ -58,14 +59,27 @@ class SeriesRef:
     @cached_property
     def attributes(self) -> SeriesAttributes:
         """The series' own attributes. Raises `IntegrityError` when they are not those that were signed."""
-        metadata = json.loads(self._checked(f"{self.name}/zarr.json"))
-        found = metadata.get("attributes", {}).get("cohortlab")
+        with self._understood():
+            found = json.loads(self._checked(f"{self.name}/zarr.json"))["attributes"]["cohortlab"]
         if not isinstance(found, dict):
             raise IntegrityError(f"Series {self.id} has no attributes of ours.")
         attributes = SeriesAttributes.from_json(found, f"The attributes of series {self.id}")
         if attributes.id != self.id or attributes.kind != self.kind:
             raise IntegrityError(f"Series {self.id} holds the attributes of another.")
         return attributes
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Metadata that was signed and is none all the same raises `IntegrityError`, whatever the libraries raise on it."""
+        try:
+            yield
+        except CohortlabError:
+            raise
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError, RuntimeError) as error:
+            raise IntegrityError(
+                f"Series {self.id} of {self.dataset} cannot be understood ({type(error).__name__}).",
+                hint="Run `cohortlab verify` on the store; it may be of a newer Cohortlab.",
+            ) from None
 
     def _checked(self, name: str) -> bytes:
         """A small object of the series, which is as it was signed."""
@@ -109,7 +123,8 @@ class SeriesRef:
         self._level(level)
         name = f"{self.name}/{image_path(level)}"
         self._checked(f"{name}/zarr.json")
-        return self.store.place.array(name, self._below(name), plain=self._jpeg)
+        with self._understood():
+            return self.store.place.array(name, self._below(name), plain=self._jpeg)
 
     def affine(self, level: int = 0) -> NDArray[np.float64] | None:
         """4 x 4: index (z, y, x, 1) of a level -> patient (L, P, S, 1) in mm; None for projections and irregular series."""
@@ -137,9 +152,10 @@ class SeriesRef:
         self._level(level)
         attributes = self.attributes
         name = f"{self.name}/scale{level}"
-        metadata = json.loads(self._checked(f"{name}/zarr.json"))  # its consolidated metadata is what xarray reads
-        group = self.store.place.dataset(name, self._below(name), plain=self._jpeg)
-        image: xr.DataArray = rescaled(group["image"], attributes)
+        with self._understood():
+            metadata = json.loads(self._checked(f"{name}/zarr.json"))  # its consolidated metadata is what xarray reads
+            group = self.store.place.dataset(name, self._below(name), plain=self._jpeg)
+            image: xr.DataArray = rescaled(group["image"], attributes)
         if chunks is not None:
             image = image.chunk(_shards(metadata, image.sizes) if chunks in ("shard", "shards", "auto") else chunks)
         if attributes.axis is not None:
@@ -155,7 +171,8 @@ class SeriesRef:
 
     def headers(self) -> list[dict[str, Any]]:
         """One row an image, in the array's order: instance UIDs, place in the array, header as DICOM JSON text."""
-        return read_headers(io.BytesIO(self._checked(f"{self.name.removesuffix('.zarr')}.headers.parquet")))
+        with self._understood():  # Arrow's errors are ValueErrors
+            return read_headers(io.BytesIO(self._checked(f"{self.name.removesuffix('.zarr')}.headers.parquet")))
 
     def __repr__(self) -> str:
         size = " x ".join(f"{d} {n}" for d, n in zip(self.attributes.dims, self.attributes.shape, strict=True))

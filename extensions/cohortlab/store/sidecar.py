@@ -20,7 +20,7 @@ from cohortlab.store.series import SeriesGroup
 
 _PIXELS = 0x7FE0
 
-_HEADERS = pa.schema(
+HEADERS_SCHEMA = pa.schema(
     [
         ("sop_class_uid", pa.string()),
         ("sop_instance_uid", pa.string()),
@@ -33,7 +33,7 @@ _HEADERS = pa.schema(
     ]
 )
 
-_CATALOGUE = pa.schema(
+CATALOGUE_SCHEMA = pa.schema(
     [
         ("series", pa.string()),
         ("kind", pa.string()),
@@ -91,7 +91,7 @@ def write_headers(path: Path, group: SeriesGroup, frame_digests: Sequence[str]) 
             }
         )
         seen.add(frame.uid)
-    pq.write_table(pa.Table.from_pylist(rows, schema=_HEADERS), path, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=HEADERS_SCHEMA), path, compression="zstd")
 
 
 def read_headers(source: Path | BinaryIO) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def write_catalogue(path: Path, series: Sequence[SeriesAttributes]) -> None:
     """Write ``catalogue/series.parquet``: one row a series."""
     rows = []
     for item in series:
-        row = {name: value for name, value in item.to_json().items() if name in _CATALOGUE.names}
+        row = {name: value for name, value in item.to_json().items() if name in CATALOGUE_SCHEMA.names}
         folder = "images" if item.kind == "image" else "segmentations"
         rows.append(row | {"series": item.id, "segments": [s.label for s in item.segments], "path": f"{folder}/{item.id}.zarr"})
-    pq.write_table(pa.Table.from_pylist(rows, schema=_CATALOGUE), path, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=CATALOGUE_SCHEMA), path, compression="zstd")

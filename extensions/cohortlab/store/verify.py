@@ -1,7 +1,8 @@
 """Recompute everything that a manifest claims about a store: signature, tree, every object, every pixel.
 
 Digests of objects find any change on the disk. Pixels are decoded again all the same and compared to the digest that was taken
-from DICOM when the store was written, so that an error of the writer itself is found too.
+from DICOM when the store was written, so that an error of the writer itself is found too. So is whatever the layout has no place for,
+though it be signed: see `closed`.
 """
 
 import hashlib
@@ -15,12 +16,13 @@ import zarr
 
 from cohortlab.errors import CohortlabError, NotFoundError
 from cohortlab.keys import PublicKey
+from cohortlab.store.closed import surplus
 from cohortlab.store.contracts import Manifest
 from cohortlab.store.manifest import file_digest, read_manifest, walk
 from cohortlab.store.read import Store
 from cohortlab.store.tiles import tile_digest
 
-type Problem = Literal["signature", "missing", "added", "changed", "unreadable", "pixels", "attributes"]
+type Problem = Literal["signature", "missing", "added", "changed", "unreadable", "pixels", "attributes", "surplus"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def verify_store(path: str | Path, trusted: Sequence[PublicKey], progress: Calla
         finding = Finding("signature", "dataset.json", error.message)
         return Report(str(where), None, None, None, 0, 0, 0, (finding,))
     findings, sound = _objects(where, manifest, progress or (lambda _done, _all: None))
+    findings += [Finding("surplus", name, said) for name, said in surplus(where, sorted(sound))]
     store = Store(where, manifest)
     for ref in [*store, *store.segmentations]:
         prefix = ref.path.relative_to(where).as_posix() + "/"
@@ -125,7 +128,7 @@ def _pixels(store: Store, series: str) -> list[Finding]:
         found = tile_digest(ref.path, attributes) if attributes.tiles else pixel_digest(array)
     except CohortlabError as error:
         return [Finding("attributes", name, error.message)]
-    except (OSError, RuntimeError, ValueError) as error:  # what zarr and zarrs raise on chunks that do not decode
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:  # what zarr and zarrs raise on chunks that do not decode
         return [Finding("pixels", name, f"The pixels cannot be decoded ({type(error).__name__}).")]
     if attributes.shape != array.shape or attributes.dtype != array.dtype.name:
         return [Finding("attributes", name, "Shape or type of the array is not what the attributes say.")]

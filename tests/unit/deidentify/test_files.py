@@ -168,3 +168,25 @@ def test_too_many_files(tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(NotFoundError, match="nothing at"):
         files.find([tmp_path / "no"], 3)
+
+
+def test_what_the_library_would_unpack_is_bounded_too(tmp_path, monkeypatch):
+    """The structure check and the library may understand a broken file otherwise: neither may unpack without bound."""
+    monkeypatch.setattr(files, "_MAX_INFLATED", 5000)
+    path = tmp_path / "x.dcm"
+    path.write_bytes(deflated(bomb=10**6))
+    with pytest.raises(BrokenFileError) as caught:
+        files.read(path, ["Modality"])
+    assert caught.value.reason is Reason.TOO_LARGE
+    path.write_bytes(deflated())
+    assert files.read(path).Modality == "CT"
+
+
+def test_an_error_of_the_content_is_none_of_the_disk(tmp_path, monkeypatch):
+    def broken(*_arguments, **_options):
+        raise OSError("a sequence that does not end")
+
+    monkeypatch.setattr(files, "dcmread", broken)
+    with pytest.raises(BrokenFileError) as caught:
+        files.read(write(ct_slice(), tmp_path / "x.dcm"))
+    assert caught.value.reason is Reason.UNREADABLE

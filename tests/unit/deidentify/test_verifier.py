@@ -54,6 +54,18 @@ def add(keyword, vr, value):
     return lambda d: d.add(DataElement(tag_for_keyword(keyword), vr, value))
 
 
+def compress(data_set, **changes):
+    data_set.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.5"
+    data_set.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0\x40\0\0\0" + bytes(64)
+    for keyword, value in changes.items():
+        setattr(data_set, keyword, value)
+
+
+def floating(data_set, data):
+    del data_set.PixelData
+    data_set.BitsAllocated, data_set.FloatPixelData = 32, data
+
+
 WRONG = {
     "no claim": (lambda d: delattr(d, "PatientIdentityRemoved"), Reason.CODES_MISSING),
     "claim says no": (set_value("PatientIdentityRemoved", "NO"), Reason.CODES_MISSING),
@@ -105,6 +117,11 @@ WRONG = {
     "data behind the pixels": (set_value("PixelData", bytes(32) + b"Quxworth"), Reason.TRAILING_DATA),
     "something above the stored bits": (set_value("PixelData", b"\x00\x70" * 16), Reason.HIDDEN_BITS),
     "pixels missing": (set_value("PixelData", bytes(30)), Reason.TRUNCATED),
+    "frames that are not there": (set_value("NumberOfFrames", "2147483647"), Reason.TRUNCATED),
+    "no rows": (set_value("Rows", 0), Reason.VALUE_NOT_ALLOWED),
+    "more frames than fragments": (lambda d: compress(d, NumberOfFrames="2147483647"), Reason.TRUNCATED),
+    "a frame larger than it can be": (lambda d: compress(d, Rows=65535, Columns=65535), Reason.TOO_LARGE),
+    "data behind floating point pixels": (lambda d: floating(d, b"Quxworth" * 10), Reason.TRAILING_DATA),
     "a class that is no image": (set_value("SOPClassUID", "1.2.840.10008.5.1.4.1.1.104.1"), Reason.SOP_CLASS),
     "a private class": (set_value("SOPClassUID", "1.2.826.0.1.3680043.2.1"), Reason.SOP_CLASS),
     "text declared in the pixels": (set_value("BurnedInAnnotation", "YES"), Reason.VALUE_NOT_ALLOWED),
