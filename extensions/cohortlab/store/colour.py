@@ -10,7 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from cohortlab.errors import InvalidInputError
 from cohortlab.store.frames import Frame, stored_pixels
@@ -18,6 +22,7 @@ from cohortlab.store.series import SeriesGroup
 
 GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 SAMPLES: Final = ("red", "green", "blue")
+_PALETTE_GROUP: Final = 0x0028
 _COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"})
 
 
@@ -38,12 +43,27 @@ def rgb_pixels(frame: Frame) -> NDArray[Any]:
     pixels = stored_pixels(frame)
     if str(frame.dataset.get("PhotometricInterpretation", "")) == "PALETTE COLOR":
         try:
-            pixels = apply_color_lut(pixels, frame.dataset)
+            pixels = apply_color_lut(pixels, _little_endian_palette(frame.dataset))
         except (ValueError, AttributeError, TypeError, KeyError, IndexError) as error:
             raise InvalidInputError(f"The palette of an instance cannot be read ({type(error).__name__}).") from None
     if pixels.ndim != 3 or pixels.shape[-1] != len(SAMPLES):  # noqa: PLR2004 - rows, columns, samples
         raise InvalidInputError("A colour image does not have three samples a pixel.")
     return np.asarray(pixels)
+
+
+def _little_endian_palette(dataset: Dataset) -> Dataset:
+    """The palette of an instance, its look-up tables in little endian, which is what pydicom takes them to be."""
+    palette = Dataset()
+    palette.file_meta = FileMetaDataset()
+    palette.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for element in dataset.group_dataset(_PALETTE_GROUP):
+        if "PaletteColorLookupTable" not in element.keyword:
+            continue
+        value = element.value
+        if isinstance(value, bytes) and dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian:
+            value = np.frombuffer(value, dtype=">u2").astype("<u2").tobytes()
+        palette[element.tag] = DataElement(element.tag, element.VR, value)
+    return palette
 
 
 class ColourSource:

@@ -67,6 +67,8 @@ def geometry_of(dataset: Dataset, number: int = 0) -> SliceGeometry | None:
         position = functional_group(dataset, number, "PlanePositionSequence").get("ImagePositionPatient")
         orientation = functional_group(dataset, number, "PlaneOrientationSequence").get("ImageOrientationPatient")
         spacing = functional_group(dataset, number, "PixelMeasuresSequence").get("PixelSpacing")
+    elif frame_count(dataset) > 1:
+        return None  # one place at the top level is none for several frames
     else:
         position, orientation, spacing = (dataset.get(k) for k in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
     if not position or not orientation or not spacing:
