@@ -169,13 +169,13 @@ def test_only_stewards_grant_and_every_grant_is_an_event(person, workbench):
 
 
 def test_a_revoked_grant_ends_the_session_that_mounts_the_dataset(person, workbench):
-    trainee = person("steward")  # has no other grant
-    given = grant(workbench[1], "steward", "alpha", "--until", f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}")
+    trainee = person("trainee")  # has no other grant
+    given = grant(workbench[1], "trainee", "alpha", "--until", f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}")
     trainee.start()
     assert trainee.contents("datasets/alpha").status_code == 200
     assert command("grants", "revoke", given["id"], "--reason", "a test", "--workbench", workbench[1]).returncode == 0
     deadline = time.monotonic() + 60
-    while trainee.http.get("hub/api/users/steward", headers={"Referer": trainee.base + "hub/home"}).json().get("server"):
+    while trainee.http.get("hub/api/users/trainee", headers={"Referer": trainee.base + "hub/home"}).json().get("server"):
         assert time.monotonic() < deadline, "the session still runs a minute after the revocation"
         time.sleep(1)
 

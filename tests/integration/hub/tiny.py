@@ -10,7 +10,7 @@ from cohortlab.keys import PrivateKey, create_key
 from cohortlab.store.contracts import AccessCondition, ManifestFields, StoreObject
 from cohortlab.store.manifest import sign_manifest
 
-ACCOUNTS = {"researcher": {"groups": ["researchers"]}, "clinician": {}, "steward": {"groups": ["stewards"]}}
+ACCOUNTS = {"researcher": {"groups": ["researchers"]}, "clinician": {}, "steward": {"groups": ["stewards"]}, "trainee": {}}
 
 
 def write_store(root: Path, name: str, key: PrivateKey, content: bytes = b"pixels") -> Path:
