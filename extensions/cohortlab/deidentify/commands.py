@@ -66,8 +66,15 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
     ] = False,
     pixels_checked: Annotated[
         bool,
-        typer.Option("--pixels-checked", help="You looked at all secondary captures and ultrasound images: none shows who it is."),
+        typer.Option(
+            "--pixels-checked",
+            help="You looked at all frames of secondary captures, ultrasound, mammograms and radiographs: none shows who it is. "
+            "They are then not read for text, and the manifest says so.",
+        ),
     ] = False,
+    regions: Annotated[
+        Path | None, typer.Option(help="Region rules (YAML): where devices write on their pictures, to be blanked.", metavar="FILE")
+    ] = None,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="The images are computed and show no person.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be accepted and refused; write nothing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Write nothing unless everything is accepted.")] = False,
@@ -101,6 +108,7 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
             dry_run=dry_run,
             quarantine=quarantine,
             pixels_checked=pixels_checked,
+            regions=regions,
             strict=strict,
             max_file_bytes=max_file_size * 2**20,
             progress=progress,

@@ -1,6 +1,6 @@
 r"""The gate: from DICOM files to a dataset version. It is the only program that writes a store.
 
-    find files -> check their structure -> sort into series -> triage -> de-identify -> verify -> store, sign
+    find files -> check their structure -> sort into series -> triage -> de-identify -> verify -> look for writing -> store, sign
                                                           \-> refuse: a reason, tag names, quarantine
 
 Every object passes the profile, also one that was de-identified before: what is not on the allow-list never gets in, and identifiers are
@@ -8,11 +8,12 @@ those of this dataset. Without `deidentify`, an object must say by PS3.15 codes 
 that is refused takes its whole series with it, for a series with a hole is another series. Other series go on.
 """
 
+import hmac
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from typing import Final
 from pydantic import JsonValue
 from pydicom.dataset import Dataset
 
-from cohortlab.deidentify import files, triage, verifier
+from cohortlab.deidentify import files, triage, verifier, writing
 from cohortlab.deidentify.files import BrokenFileError
 from cohortlab.deidentify.profile import METHOD, PROFILE, Profile
 from cohortlab.deidentify.pseudonyms import Pseudonyms, load_secret
@@ -60,6 +61,7 @@ class _Clean:
     recognisable: bool
     codes: tuple[str, ...]
     coded_before: bool
+    pixels: str = ""
 
 
 def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Options) -> Report:
@@ -76,12 +78,14 @@ def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Opt
     place = store_root / dataset / options.version
     if place.exists():
         raise RefusedError(f"Version {options.version} of {dataset} exists already.", hint="Versions never change: give another --version.")
-    profile = Profile(Pseudonyms(load_secret(options.key, create=not options.dry_run), dataset))
+    secret = load_secret(options.key, create=not options.dry_run)
+    profile = Profile(Pseudonyms(secret, dataset))
     with files.quiet():
         paths = files.find(sources, options.max_files)
         series, outcomes, skipped = _sort(paths, options)
         quarantine = Quarantine(options.quarantine, dataset, options.version) if options.quarantine and not options.dry_run else None
         run = _Run(profile, options, quarantine, outcomes)
+        run.key = hmac.digest(secret, b"cohortlab sample of frames 1", "sha256")
         with ExitStack() as stack:
 
             def open_store() -> StoreWriter:
@@ -110,6 +114,9 @@ class _Run:
         self.outcomes: list[Outcome] = []
         self.codes: set[str] = set()
         self.recognisable = False
+        self.key = b""
+        self.pixels: set[str] = set()
+        self.by_person: set[str] = set()
         self.writer: StoreWriter | None = None
         self._slices = self._slices_all = 0
         for outcome in outcomes:
@@ -137,7 +144,7 @@ class _Run:
                 findings.append(Finding(reason=Reason.INCOMPLETE, instances=len(item.files)))
             self._refuse(refused.model_copy(update={"findings": tuple(findings)}), sources)
             return
-        clean = self._clean(item)
+        clean = self._looked_at(self._clean(item))
         if clean.findings:
             self._refuse(refused.model_copy(update={"findings": tuple(clean.findings)}), sources)
             return
@@ -158,7 +165,7 @@ class _Run:
                 new = [
                     *_storable(source),
                     *_entitled(source, claims, deidentify=self._options.deidentify),
-                    *triage.burned_in(source, pixels_checked=self._options.pixels_checked),
+                    *triage.burned_in(source),
                 ]
                 if not new and not found:
                     made, gone = self._profile.apply(source, claims=claims)
@@ -180,6 +187,19 @@ class _Run:
                 new = [Finding(reason=Reason.UNREADABLE)]
             found += new
         return _Clean([] if found else kept, list(_merge(found)), len(removed), recognisable, codes, coded_before)
+
+    def _looked_at(self, clean: _Clean) -> _Clean:
+        """Look for writing on the pixels of a series that is fine otherwise. What was blanked is verified again."""
+        if clean.findings:
+            return clean
+        self._options.progress("looking at pixels", 1, 1)
+        pixels = writing.look(clean.data_sets, self._options, self.key)
+        found = [*pixels.findings]
+        codes = clean.codes
+        if pixels.how == writing.BLANKED:
+            found += _merge(finding for data_set in pixels.data_sets for finding in verifier.verify(data_set))
+            codes = tuple(str(code.CodeValue) for code in pixels.data_sets[0].DeidentificationMethodCodeSequence)
+        return replace(clean, data_sets=pixels.data_sets, findings=found, pixels=pixels.how, codes=codes)
 
     def _store(self, clean: _Clean, refused: Outcome, sources: list[Path], open_store: Callable[[], StoreWriter] | None) -> None:
         """Give the verified objects of a series to the store; what it cannot hold is refused."""
@@ -206,6 +226,9 @@ class _Run:
             self.outcomes.append(outcome.model_copy(update=_shape(attributes, found)))
             self.codes.update(clean.codes)
             self.recognisable |= clean.recognisable
+            self.pixels.add(clean.pixels)
+            if clean.pixels == writing.PERSON:
+                self.by_person.add(found.modality)
 
     def _record(self, clean: _Clean) -> dict[str, JsonValue]:
         """What the store keeps about the de-identification of a series."""
@@ -215,7 +238,7 @@ class _Run:
             "verifier": verifier.VERIFIER,
             "codes": list(clean.codes),
             "source": "de-identified before, and again here" if clean.coded_before else "identified; de-identified here",
-            "pixels": "checked by a person" if self._options.pixels_checked else "headers checked",
+            "pixels": clean.pixels,
             "recognisable": clean.recognisable,
         }
 
@@ -352,7 +375,8 @@ def _fields(dataset: str, options: Options, run: _Run) -> ManifestFields:
             "tools": {name: distribution_version(name) for name in ("numpy", "pydicom", "zarr")},
             "codes": [*sorted(run.codes)],
             "recognisable": run.recognisable,
-            "pixels": "checked by a person" if options.pixels_checked else "headers checked",
+            "pixels": [*sorted(run.pixels)],
+            "looked_at_by_a_person": [*sorted(run.by_person)],
             "refused_series": sum(1 for o in run.outcomes if not o.accepted),
         },
     )

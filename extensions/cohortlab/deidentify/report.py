@@ -31,6 +31,10 @@ class Reason(StrEnum):
     SCREEN_CAPTURE = "screen-capture"
     SECONDARY_CAPTURE = "secondary-capture-unchecked"
     COLOUR = "colour-in-grey-modality"
+    LABEL_IMAGE = "slide-label"
+    TEXT_FOUND = "burned-in-text-found"
+    TEXT_LEFT = "text-left-after-mask"
+    PIXELS_UNREADABLE = "pixels-unreadable"
     TRUNCATED = "truncated"
     TRAILING_DATA = "trailing-data"
     HIDDEN_BITS = "hidden-bits"
@@ -58,6 +62,11 @@ WHAT_TO_DO: Final[dict[Reason, str]] = {
     Reason.SCREEN_CAPTURE: "Leave it out: screen captures and dose or exam summaries carry text in the pixels.",
     Reason.SECONDARY_CAPTURE: "Look at every image; when none shows a name, a date or a number, run again with --pixels-checked.",
     Reason.COLOUR: "Leave it out: colour in this modality means a screen capture.",
+    Reason.LABEL_IMAGE: "Leave out the label image of the slide; keep its other images.",
+    Reason.TEXT_FOUND: "Look at these places. Leave the series out, or list the regions that its device writes in and run again with "
+    "--regions. If nothing there tells who it is, and all frames were looked at, run again with --pixels-checked.",
+    Reason.TEXT_LEFT: "The region rule of this device does not cover all text: look at these places and widen it.",
+    Reason.PIXELS_UNREADABLE: "Copy the file again from its source; its pixels cannot be decoded.",
     Reason.TRUNCATED: "Copy the file again from its source; it ends too early.",
     Reason.TRAILING_DATA: "Have the file written again without the data after its end.",
     Reason.HIDDEN_BITS: "Have the pixels written again with the bits outside of BitsStored cleared; an old overlay may be in them.",
@@ -149,7 +158,8 @@ class Options:
     """What a data steward asks of the gate.
 
     deidentify: remove identity on the way in; without it a source must carry PS3.15 codes already. key: the gate's private
-    key; its pseudonym secret lies beside it. pixels_checked: a person has looked at all pixels of secondary captures.
+    key; its pseudonym secret lies beside it. pixels_checked: a person has looked at all frames of secondary captures, ultrasound,
+    mammograms and radiographs, which are then not read for text. regions: region rules, a YAML file (see `text.mask`).
     strict: write nothing unless everything is accepted. max_file_bytes: larger files are refused unread.
     """
 
@@ -168,6 +178,7 @@ class Options:
     dry_run: bool = False
     quarantine: Path | None = None
     pixels_checked: bool = False
+    regions: Path | None = None
     strict: bool = False
     max_file_bytes: int = 4 * 2**30
     max_files: int = 1_000_000

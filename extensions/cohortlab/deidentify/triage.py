@@ -24,7 +24,6 @@ _CAPTURE_TEXT: Final = re.compile(
     re.IGNORECASE,
 )
 _GREY_MODALITIES: Final = frozenset({"CT", "MR", "PT", "MG", "DX", "CR", "NM", "SEG"})
-_WRITTEN_ON: Final = frozenset({"US", "XA", "RF", "OT", "ES", "XC"})
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", ""})
 _SHOWS_FACES: Final = frozenset({"CT", "MR", "PT"})
 _HEAD: Final = re.compile(
@@ -52,11 +51,11 @@ def _word(header: Dataset, keyword: str) -> str:
     return next(iter(_values(header, keyword)), "").upper()
 
 
-def burned_in(header: Dataset, *, pixels_checked: bool) -> list[Finding]:
-    """Why the pixels of an object may hold text, by its header; empty when nothing says so.
+def burned_in(header: Dataset) -> list[Finding]:
+    """Why an object is refused for writing on its pixels by its header alone; empty when nothing says so.
 
-    pixels_checked: a person has looked at all of them. That settles a plain secondary capture or ultrasound image, but not what
-    declares itself to be a screen, a summary or a report.
+    A plain secondary capture or ultrasound image is not: a person or the reader looks at it. What declares itself to be a screen, a
+    summary or a report is refused whoever looked.
     """
     found = []
     sop_class = str(header.get("SOPClassUID", "")).strip()
@@ -79,8 +78,6 @@ def burned_in(header: Dataset, *, pixels_checked: bool) -> list[Finding]:
         found.append(Finding(reason=Reason.COLOUR, tags=("PhotometricInterpretation", "Modality")))
     if capture and modality in _SHOWS_FACES:
         found.append(Finding(reason=Reason.SCREEN_CAPTURE, tags=("SOPClassUID", "Modality")))
-    elif (capture or modality in _WRITTEN_ON) and not pixels_checked:
-        found.append(Finding(reason=Reason.SECONDARY_CAPTURE, tags=("SOPClassUID", "Modality")))
     return found
 
 

@@ -10,30 +10,29 @@ SC = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @pytest.mark.parametrize(
-    ("changes", "checked", "expected"),
+    ("changes", "expected"),
     [
-        ({}, False, set()),
-        ({"BurnedInAnnotation": "NO"}, False, set()),
-        ({"BurnedInAnnotation": "YES"}, True, {Reason.BURNED_IN}),
-        ({"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]}, True, {Reason.SCREEN_CAPTURE}),
-        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, True, {Reason.SCREEN_CAPTURE}),
-        ({"ImageType": ["DERIVED", "PRIMARY", "LOCALIZER"]}, False, set()),
-        ({"SeriesDescription": "Exam Summary"}, True, {Reason.SCREEN_CAPTURE}),
-        ({"SeriesDescription": "Dose Report"}, True, {Reason.SCREEN_CAPTURE}),
-        ({"SeriesDescription": "low dose chest"}, False, set()),
-        ({"PhotometricInterpretation": "RGB"}, True, {Reason.COLOUR}),
-        ({"SOPClassUID": SC}, True, {Reason.SCREEN_CAPTURE}),
-        ({"SOPClassUID": SC, "Modality": "MG"}, False, {Reason.SECONDARY_CAPTURE}),
-        ({"SOPClassUID": SC, "Modality": "MG"}, True, set()),
-        ({"SOPClassUID": SC, "Modality": "MG", "PhotometricInterpretation": "RGB"}, True, {Reason.COLOUR}),
-        ({"SOPClassUID": SC, "Modality": "OT"}, False, {Reason.SECONDARY_CAPTURE}),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US"}, False, {Reason.SECONDARY_CAPTURE}),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}, True, {Reason.EMBEDDED_DOCUMENT}),
-        ({"SOPClassUID": "1.2.840.10008.1.3.10"}, True, {Reason.MEDIA_DIRECTORY}),
+        ({}, set()),
+        ({"BurnedInAnnotation": "NO"}, set()),
+        ({"BurnedInAnnotation": "YES"}, {Reason.BURNED_IN}),
+        ({"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]}, {Reason.SCREEN_CAPTURE}),
+        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, {Reason.SCREEN_CAPTURE}),
+        ({"ImageType": ["DERIVED", "PRIMARY", "LOCALIZER"]}, set()),
+        ({"SeriesDescription": "Exam Summary"}, {Reason.SCREEN_CAPTURE}),
+        ({"SeriesDescription": "Dose Report"}, {Reason.SCREEN_CAPTURE}),
+        ({"SeriesDescription": "low dose chest"}, set()),
+        ({"PhotometricInterpretation": "RGB"}, {Reason.COLOUR}),
+        ({"SOPClassUID": SC}, {Reason.SCREEN_CAPTURE}),
+        ({"SOPClassUID": SC, "Modality": "MG"}, set()),
+        ({"SOPClassUID": SC, "Modality": "MG", "PhotometricInterpretation": "RGB"}, {Reason.COLOUR}),
+        ({"SOPClassUID": SC, "Modality": "OT"}, set()),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US"}, set()),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}, {Reason.EMBEDDED_DOCUMENT}),
+        ({"SOPClassUID": "1.2.840.10008.1.3.10"}, {Reason.MEDIA_DIRECTORY}),
     ],
 )
-def test_text_in_the_pixels(changes, checked, expected):
-    assert {finding.reason for finding in burned_in(ct_slice(**changes), pixels_checked=checked)} == expected
+def test_text_in_the_pixels(changes, expected):
+    assert {finding.reason for finding in burned_in(ct_slice(**changes))} == expected
 
 
 @pytest.mark.parametrize(

@@ -63,14 +63,16 @@ class Frames(Sequence[NDArray[Any]]):
 def blanked(dataset: Dataset, regions: Sequence[Box]) -> Dataset:
     """A copy of an object with `regions` blanked in each frame, its pixels uncompressed (Explicit VR Little Endian), colours as RGB.
 
-    The copy shares its other elements with `dataset`. Codes are the caller's to add. Raises `InvalidInputError` when pixels cannot be
+    The copy shares values with `dataset`, no element. Codes are the caller's to add. Raises `InvalidInputError` when pixels cannot be
     decoded, or are floating point or palette colours, which are not written again.
     """
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric == "PALETTE COLOR" or "PixelData" not in dataset:
         raise InvalidInputError("This kind of pixels cannot be blanked.", hint="Leave the object out.")
-    result = copy.copy(dataset)
-    result.file_meta = copy.copy(dataset.file_meta)
+    result = Dataset()
+    for element in dataset:
+        result.add(copy.copy(element))  # a value that is set anew is set in the element: it must not be the original's
+    result.file_meta, result.preamble = copy.copy(dataset.file_meta), getattr(dataset, "preamble", None)
     try:
         frames: NDArray[Any] = pixel_array(dataset)
         colour = int(dataset.SamplesPerPixel) > 1
