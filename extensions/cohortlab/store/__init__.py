@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cohortlab.store.read import SeriesRef, Store
     from cohortlab.store.series import SeriesGroup, group
     from cohortlab.store.session import datasets, find, open_
+    from cohortlab.store.sources import originals
     from cohortlab.store.verify import Report, verify_store
     from cohortlab.store.write import StoreWriter
 
@@ -26,6 +27,7 @@ _LAZY = {
     "find": "session",
     "group": "series",
     "open_": "session",
+    "originals": "sources",
     "read_manifest": "manifest",
     "trusted_keys": "manifest",
     "verify_store": "verify",
@@ -45,6 +47,7 @@ __all__ = [
     "find",
     "group",
     "open_",
+    "originals",
     "read_manifest",
     "trusted_keys",
     "verify_store",
