@@ -48,12 +48,15 @@ _NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _BIG_END
 _LIKELY_FRAME, _RATIO, _FRAGMENT = 2**26, 1000, 10  # bytes; of a frame above the first, bytes a compressed byte; least bytes of a fragment
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
+_LETTERS: Final = frozenset({"DCM", "UCUM"})
+"""Schemes whose values may be letters, as names are: only those that PS3.16 lists. Of other schemes, values of their form."""
+
 _CODE_FORMS: Final[dict[str, str]] = {
-    "DCM": r"[0-9]{6}|[A-Z]{2,4}(?:\.[A-Z]{2})?",
+    "DCM": r"[0-9]{6}",
     "SCT": r"[1-9][0-9]{5,17}",
     "SRT": r"[A-Z]-[0-9A-F]{4,6}",
     "SNM3": r"[A-Z]-[0-9A-F]{4,6}",
-    "UCUM": r"\{[A-Za-z]{1,10}\}(?:/?[a-z]{0,4}){1,2}|[A-Za-z0-9%/.*^'\[\]{}-]{1,16}",
+    "UCUM": r"\{SUV(?:bw|lbm|bsa|ibw)\}(?:g|cm2)/ml",
     "NCIt": r"C[0-9]{3,6}",
     "RADLEX": r"RID[0-9]{1,6}",
     "FMA": r"[0-9]{3,6}",
@@ -61,7 +64,7 @@ _CODE_FORMS: Final[dict[str, str]] = {
     "UMLS": r"C[0-9]{7}",
     "IBSI": r"[0-9A-Z]{4}",
     "MDC": r"[0-9]{1,6}",
-    "NEU": r"[0-9.]{1,12}",
+    "NEU": r"[0-9]{1,4}(?:\.[0-9]{1,3}){0,3}",
 }
 
 STORABLE: Final = frozenset(
@@ -323,7 +326,7 @@ def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, st
             yield Reason.ELEMENT_NOT_ALLOWED, element.keyword or str(element.tag)
     scheme, value = str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeValue", ""))
     form = _CODE_FORMS.get(scheme)
-    if form is None or not re.fullmatch(form, value):
+    if (form is None or not re.fullmatch(form, value)) and (scheme not in _LETTERS or (scheme, value) not in _concepts()):
         yield Reason.VALUE_NOT_ALLOWED, keyword
     meaning = str(item.get("CodeMeaning", ""))
     if meaning == value:
@@ -335,6 +338,13 @@ def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, st
         or sum(map(str.isdigit, meaning)) > _DIGITS
     ):
         yield Reason.VALUE_NOT_ALLOWED, keyword
+
+
+@cache
+def _concepts() -> frozenset[tuple[str, str]]:
+    """Scheme and value of the concepts of PS3.16."""
+    tables: dict[str, dict[str, dict[str, object]]] = concepts  # type: ignore[assignment]  # pydicom says object
+    return frozenset((scheme, value) for scheme, by_keyword in tables.items() for values in by_keyword.values() for value in values)
 
 
 @cache
@@ -370,7 +380,7 @@ def _is_date(text: str, vr: str) -> bool:
 def _is_number(element: DataElement) -> bool:
     if element.VR in {"DS", "IS"}:
         return all(_NUMBER.fullmatch(v) for v in _strings(element.value) if v)
-    if set(element.VR.split(" or ")) <= {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "OW", "OF", "OD"}:
+    if set(element.VR.split(" or ")) <= {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"}:
         return not isinstance(element.value, str)
     return False
 

@@ -86,7 +86,29 @@ def test_every_word_of_the_profile_is_one_of_the_verifiers():
 
 
 @pytest.mark.parametrize(
-    "name", ["smith", "mueller", "jan", "maria", "lisa", "thomas", "jones", "rossi", "london", "berlin", "dr", "prof", "mister", "geb"]
+    "name",
+    [
+        "smith",
+        "mueller",
+        "jan",
+        "maria",
+        "lisa",
+        "thomas",
+        "jones",
+        "rossi",
+        "london",
+        "berlin",
+        "dr",
+        "prof",
+        "mister",
+        "geb",
+        "omar",
+        "rao",
+        "lao",
+        "hu",
+        "fan",
+        "gross",
+    ],
 )
 def test_no_list_holds_names_places_or_titles(name):
     assert name not in clean.words()
