@@ -23,7 +23,7 @@ def leftovers(stores: Path) -> list[str]:
 
 
 def test_generated_patients_come_in_and_verify(ingest, generated, gate_key):
-    code, report, _ = ingest(generated, "--deidentify", "--synthetic", "--title", "Lesions", "--duo", "DUO:0000042")
+    code, report, _ = ingest(generated, "--deidentify", "--synthetic", "--synthetic", "--title", "Lesions", "--duo", "DUO:0000042")
     assert code == 0
     assert (report["accepted"], report["refused"]) == (8, 0)
     path, trusted = Path(report["path"]), [load_key(gate_key).public]
@@ -40,9 +40,9 @@ def test_generated_patients_come_in_and_verify(ingest, generated, gate_key):
 
 
 def test_the_same_patient_has_the_same_name_in_the_next_version(ingest, generated):
-    _, first, _ = ingest(generated / "patient-001", "--deidentify")
-    _, second, _ = ingest(generated / "patient-001", "--deidentify", "--version", "1.1.0")
-    _, other, _ = ingest(generated / "patient-001", "--deidentify", dataset="another")
+    _, first, _ = ingest(generated / "patient-001", "--deidentify", "--synthetic")
+    _, second, _ = ingest(generated / "patient-001", "--deidentify", "--synthetic", "--version", "1.1.0")
+    _, other, _ = ingest(generated / "patient-001", "--deidentify", "--synthetic", dataset="another")
     names = [{o["name"] for o in report["outcomes"]} for report in (first, second, other)]
     assert names[0] == names[1]
     assert not names[0] & names[2], "datasets cannot be joined by their ids"
@@ -59,7 +59,17 @@ def test_a_dry_run_writes_nothing(cohortlab, generated, tmp_path):
     assert cohortlab("key", "create", tmp_path / "gate.key").returncode == 0
     (tmp_path / "gate.secret").unlink()
     done = cohortlab(
-        "ingest", generated, "--dataset", "d", "--store", tmp_path / "stores", "--key", tmp_path / "gate.key", "--deidentify", "--dry-run"
+        "ingest",
+        generated,
+        "--dataset",
+        "d",
+        "--store",
+        tmp_path / "stores",
+        "--key",
+        tmp_path / "gate.key",
+        "--deidentify",
+        "--synthetic",
+        "--dry-run",
     )
     assert done.returncode == 0, done.stderr
     assert "8 series would be accepted" in done.stdout
@@ -89,7 +99,7 @@ def mixed(generated, tmp_path):
 
 
 def test_a_bad_file_refuses_its_series_and_no_other(ingest, mixed, gate_key):
-    code, report, _ = ingest(mixed, "--deidentify")
+    code, report, _ = ingest(mixed, "--deidentify", "--synthetic")
     assert code == 0
     accepted = {(o["kind"], Path(o["place"]).name) for o in report["outcomes"] if o["accepted"]}
     refused = {(o["kind"], Path(o["place"]).name) for o in report["outcomes"] if not o["accepted"]}
@@ -104,7 +114,7 @@ def test_a_bad_file_refuses_its_series_and_no_other(ingest, mixed, gate_key):
 
 
 def test_strict_writes_all_or_nothing(ingest, mixed, tmp_path):
-    code, report, _ = ingest(mixed, "--deidentify", "--strict")
+    code, report, _ = ingest(mixed, "--deidentify", "--synthetic", "--strict")
     assert code == 1
     assert report["path"] is None
     assert not list((tmp_path / "stores").rglob("dataset.json"))
@@ -112,7 +122,7 @@ def test_strict_writes_all_or_nothing(ingest, mixed, tmp_path):
 
 
 def test_quarantine_holds_the_refused_files_untouched(ingest, mixed, tmp_path):
-    code, report, _ = ingest(mixed, "--deidentify", "--quarantine", tmp_path / "quarantine")
+    code, report, _ = ingest(mixed, "--deidentify", "--synthetic", "--quarantine", tmp_path / "quarantine")
     assert code == 0
     (folder,) = (tmp_path / "quarantine").iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -146,15 +156,15 @@ def test_wrong_input_says_what_is_wrong(cohortlab, generated, gate_key, tmp_path
     filled = [a.format(**names) for a in arguments]
     options = {"--dataset": "d", "--store": tmp_path / "stores", "--key": gate_key}
     rest = [part for name, value in options.items() if name not in filled for part in (name, value)]
-    done = cohortlab("ingest", *filled, *rest, "--deidentify")
+    done = cohortlab("ingest", *filled, *rest, "--deidentify", "--synthetic")
     assert (done.returncode, said in " ".join(done.stderr.split())) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "stores").exists()
 
 
 def test_a_version_never_changes(ingest, generated):
-    assert ingest(generated / "patient-001", "--deidentify")[0] == 0
-    code, report, said = ingest(generated / "patient-002", "--deidentify")
+    assert ingest(generated / "patient-001", "--deidentify", "--synthetic")[0] == 0
+    code, report, said = ingest(generated / "patient-002", "--deidentify", "--synthetic")
     assert (code, report) == (1, {})
     assert "exists already" in said
 
@@ -169,7 +179,7 @@ def test_a_full_disk(cohortlab, generated, gate_key, tmp_path):
     ):
         pytest.skip("needs the right to mount a tmpfs: run as root")
     try:
-        arguments = ["ingest", generated, "--dataset", "d", "--store", place, "--key", gate_key, "--deidentify"]
+        arguments = ["ingest", generated, "--dataset", "d", "--store", place, "--key", gate_key, "--deidentify", "--synthetic"]
         done = cohortlab(*arguments)
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
@@ -186,7 +196,7 @@ def test_a_full_disk(cohortlab, generated, gate_key, tmp_path):
 def test_interrupted_it_leaves_nothing(cohortlab, gate_key, tmp_path, moment):
     source, stores = tmp_path / "source", tmp_path / "stores"
     write_ct(source, Patient(1, 3), (128, 256, 256))
-    arguments = ["ingest", source, "--dataset", "d", "--store", stores, "--key", gate_key, "--deidentify"]
+    arguments = ["ingest", source, "--dataset", "d", "--store", stores, "--key", gate_key, "--deidentify", "--synthetic"]
     with subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -222,7 +232,7 @@ def test_an_object_with_a_name_everywhere_keeps_none(ingest, generated, tmp_path
         data_set.file_meta.SourceApplicationEntityTitle = "QUXWORTH"
         data_set.preamble = b"Quxworth".ljust(128, b"\0")
         data_set.save_as(path)
-    code, report, _ = ingest(folder, "--deidentify")
+    code, report, _ = ingest(folder, "--deidentify", "--synthetic")
     assert code == 0
     for path in Path(report["path"]).rglob("*"):
         if path.is_file():
