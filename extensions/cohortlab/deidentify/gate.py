@@ -35,7 +35,7 @@ from cohortlab.store.series import SeriesGroup, group, series_id
 from cohortlab.store.write import StoreWriter
 
 GATE: Final = "cohortlab-gate/1"
-_SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+_SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.481.3"})
 _SORTED_BY: Final = ("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 

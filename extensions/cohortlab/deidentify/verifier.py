@@ -73,6 +73,7 @@ STORABLE: Final = frozenset(
         "2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "128", "128.1", "130",  # CT, MR, PET and their enhanced forms
         "1", "1.1", "1.1.1", "1.2", "1.2.1", "13.1.3", "13.1.4", "13.1.5",  # CR, DX, mammography, tomosynthesis
         "3.1", "6.1", "7", "7.2", "7.3", "7.4", "20", "66.4", "66.7",  # ultrasound, secondary capture, nuclear medicine, segmentation
+        "77.1.6", "481.3",  # whole slides, structure sets
     )
 )  # fmt: skip
 """SOP classes (PS3.4 B.5) that a store may hold. What is written on a picture is another matter: see `triage`."""
