@@ -74,7 +74,8 @@ browser: setup
 test: browser
 	cd $(FRONTEND) && npm test --silent
 	$(BIN)/pytest -n 2 tests/unit
-	$(BIN)/pytest tests/integration tests/browser
+	$(BIN)/pytest -n 2 --dist loadfile tests/integration
+	$(BIN)/pytest tests/browser
 
 lint: setup
 	$(BIN)/ruff check
