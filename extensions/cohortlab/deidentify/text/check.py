@@ -9,7 +9,6 @@ from pydicom.dataset import Dataset
 
 from cohortlab.deidentify.text.mask import NO_RULES, Rules, blank
 from cohortlab.deidentify.text.pixels import Frames, blanked
-from cohortlab.deidentify.text.reader import reader
 from cohortlab.deidentify.text.triage import Scope, Triage, look, sample
 from cohortlab.deidentify.text.verdict import Box, Found, TextReason, TextVerdict
 from cohortlab.errors import InvalidInputError
@@ -104,6 +103,8 @@ def _chosen(triages: Sequence[Triage], key: bytes) -> list[tuple[int, ...]]:
 
 def _read(jobs: Sequence[_Job], verdict: TextVerdict, progress: Progress) -> TextVerdict:
     """Read the frames of each job and add what was found to the verdict."""
+    from cohortlab.deidentify.text.reader import reader  # noqa: PLC0415  its libraries load slowly: not for a command that reads nothing
+
     found: list[Found] = []
     looked = markers = hits = 0
     reasons = list(verdict.reasons)

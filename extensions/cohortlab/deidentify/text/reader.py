@@ -18,13 +18,12 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 from rapidocr.utils.process_img import get_rotate_crop_image
 
-from cohortlab.deidentify.text.tokens import is_letter, is_marker, signs
+from cohortlab.deidentify.text.tokens import is_letter, is_marker, is_shape, signs
 from cohortlab.deidentify.text.triage import Marks
 from cohortlab.deidentify.text.verdict import Box, Found, Length
 from cohortlab.deidentify.text.views import Picture, Tile, View, tiles, views
@@ -43,6 +42,7 @@ _LETTER: Final = 48  # rows of the recogniser's pictures
 _LEAST_WIDTH, _MOST_WIDTH = 96, 2400
 _MOST_BOXES: Final = 200  # of a tile: more places than that are texture
 _REMEMBERED: Final = 64  # tiles, of frames read before
+_EDGE: Final = 2  # pixels of a picture
 _OVER, _SAME = 0.3, 0.7  # of the smaller box: from when on two boxes are over each other, and at the same place
 
 
@@ -146,18 +146,29 @@ class Reader:
     def _places(self, view: View, tile: Tile, marks: Marks) -> Iterator[_Place]:
         picture = view.picture[tile.y : tile.y + tile.rows, tile.x : tile.x + tile.columns]
         for corners in self._detect(picture):
-            text, confidence = self._recognise(np.asarray(get_rotate_crop_image(picture, corners.astype(np.float32))))
-            kind = self._kind(text, confidence, marks)
-            if kind:
-                yield _Place(_box(corners, tile, view.scale), confidence, kind, signs(text))
+            readings = self._recognise(np.asarray(get_rotate_crop_image(picture, corners.astype(np.float32))))
+            box = _box(corners, tile, view.scale)
+            if place := self._place(readings, box, marks, cut=_at_edge(corners, tile, view)):
+                yield place
 
-    def _kind(self, text: str, confidence: float, marks: Marks) -> str:
-        """What a reading is: text, an allowed marker, a single sure letter, or nothing (empty)."""
-        if is_letter(text, marks):
-            return "letter" if confidence >= self._limits.sure else ""
-        if not self._limits.passed(signs(text), confidence):
-            return ""
-        return "marker" if is_marker(text, marks) else "text"
+    def _place(self, readings: Sequence[tuple[str, float]], box: Box, marks: Marks, *, cut: bool) -> _Place | None:
+        """What a place holds, by all its readings: text, an allowed marker, signs that stand alone, or nothing that was read for sure.
+
+        A marker in one turn is no text in another one, unless that is both longer and surer: MLO upside down is OJM.
+        """
+        passed = [(signs(text), confidence, text) for text, confidence in readings if self._limits.passed(signs(text), confidence)]
+        lines = [reading for reading in passed if not is_letter(reading[2], marks)]
+        if lines:
+            count, surest = max(n for n, _, _ in lines), max(sure for _, sure, _ in lines)
+            for signed, sure, text in lines:
+                if (signed == count or sure == surest) and is_marker(text, marks, cut=cut):
+                    return _Place(box, sure, "marker", signed)
+            return _Place(box, surest, "text", count)
+        alone = [(confidence, text) for text, confidence in readings if is_letter(text, marks) and confidence >= self._limits.sure]
+        if not alone or is_shape(max(alone)[1]):
+            return None
+        confidence, text = max(alone)
+        return _Place(box, confidence, "letter", signs(text))
 
     def _detect(self, picture: Picture) -> NDArray[np.int32]:
         """Corners of the places where writing may be, (places, 4, 2) as column and row, clockwise from the first."""
@@ -170,20 +181,26 @@ class Reader:
         corners = np.asarray(boxes, dtype=np.int32).reshape(-1, 4, 2) - _BORDER
         return corners.clip(0, (picture.shape[1] - 1, picture.shape[0] - 1)).astype(np.int32)
 
-    def _recognise(self, crop: Picture) -> tuple[str, float]:
-        """The best reading of a line of writing that lies along the columns: upright, upside down, or mirrored either way."""
+    def _recognise(self, crop: Picture) -> list[tuple[str, float]]:
+        """Readings of a line of writing that lies along the columns, with their confidence: upright, upside down, mirrored either way."""
         rows, columns = crop.shape[:2]
         width = min(_MOST_WIDTH, max(1, round(columns * _LETTER / max(rows, 1))))
         line = np.asarray(cv2.resize(crop, (width, _LETTER)), dtype=np.float32) / 127.5 - 1
-        batch = np.zeros((len(_TURNS), 3, _LETTER, max(width, _LEAST_WIDTH)), dtype=np.float32)
-        for turned, (down, across) in zip(batch, _TURNS, strict=True):
-            turned[:, :, :width] = line[::down, ::across].transpose(2, 0, 1)
-        lines, _words = self._decode(np.asarray(self._recogniser.run(None, {"x": batch})[0]))
-        return max(lines, key=lambda line: (min(signs(line[0]), 4) > 1, line[1]))
+        readings: list[tuple[str, float]] = []
+        for turns in (_UPRIGHT, _MIRRORED):
+            batch = np.zeros((len(turns), 3, _LETTER, max(width, _LEAST_WIDTH)), dtype=np.float32)
+            for turned, (down, across) in zip(batch, turns, strict=True):
+                turned[:, :, :width] = line[::down, ::across].transpose(2, 0, 1)
+            lines, _words = self._decode(np.asarray(self._recogniser.run(None, {"x": batch})[0]))
+            readings += [(str(text), float(confidence)) for text, confidence in lines]
+            if max(signs(text) for text, _ in readings) <= 1 or max(confidence for _, confidence in readings) >= self._limits.sure:
+                break  # no line of writing, or one that is the right way up
+        return readings
 
 
-_TURNS: Final = ((1, 1), (-1, -1), (-1, 1), (1, -1))
-"""Steps along rows and columns of a crop: as it is, turned half round, mirrored up and down, mirrored left and right."""
+_UPRIGHT: Final = ((1, 1), (-1, -1))
+_MIRRORED: Final = ((-1, 1), (1, -1))
+"""Steps along rows and columns of a crop: as it is and turned half round; mirrored up and down, left and right."""
 
 
 @cache
@@ -206,6 +223,9 @@ def _session(name: str, digest: str, threads: int) -> Any:
         ) from None
     if hashlib.sha256(model).hexdigest() != digest:
         raise IntegrityError(f"The text reader's model {name} is not the one that was measured.", hint="Install the locked versions.")
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # the pinned version reports to nobody; a newer one, put there in spite of the pin, would
+    import onnxruntime  # noqa: PLC0415  after the line above
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = False  # tiles differ in size: an arena would keep the largest of each
@@ -219,6 +239,14 @@ def _box(corners: NDArray[np.int32], tile: Tile, scale: float) -> Box:
     x, y = (int(v) for v in np.floor((corners.min(axis=0) + corner) / scale))
     right, bottom = (int(v) for v in np.ceil((corners.max(axis=0) + corner) / scale))
     return Box(x, y, max(1, right - x), max(1, bottom - y))
+
+
+def _at_edge(corners: NDArray[np.int32], tile: Tile, view: View) -> bool:
+    """Whether a place reaches the edge of its picture, to a pixel or two."""
+    rows, columns = view.picture.shape[:2]
+    placed = corners + np.array([tile.x, tile.y])
+    (left, top), (right, bottom) = placed.min(axis=0), placed.max(axis=0)
+    return bool(min(left, top) <= _EDGE or right >= columns - 1 - _EDGE or bottom >= rows - 1 - _EDGE)
 
 
 def _distinct(places: Sequence[_Place]) -> list[_Place]:

@@ -18,6 +18,7 @@ _VIEWS: Final = (  # PS3.16 CID 4014, 4015 and the names that are used for them
 _POSITIONS: Final = ("HFS", "HFP", "FFS", "FFP", "HFDR", "HFDL", "FFDR", "FFDL")
 _AXES: Final = ("RL", "AP", "HF")
 _BETWEEN: Final = re.compile(r"[^0-9A-Z]+")
+_SHAPES: Final = frozenset("0OoQDCcU1IlJ|-_./\\()[]<>\u4e00\u53e3\u3007\u25a1 ")  # the last: strokes and boxes of Chinese writing
 _LOOKALIKES: Final = str.maketrans("01|!", "OLLL")
 
 
@@ -48,12 +49,20 @@ def is_letter(text: str, marks: Marks) -> bool:
     return count <= 1 or (marks is Marks.PROJECTION and count == 2 and sum(c.isdecimal() for c in text) == 2)  # noqa: PLR2004  two digits
 
 
-def is_marker(text: str, marks: Marks) -> bool:
+def is_shape(text: str) -> bool:
+    """Whether a sign that stands alone is also a shape of anatomy and devices: a ring, a bar, a box. Such signs are not counted."""
+    return set(text) <= _SHAPES
+
+
+def is_marker(text: str, marks: Marks, *, cut: bool = False) -> bool:
     """Whether a recognised text is a mark of its kind of image.
 
     Marks are read as they are often misread: a zero for an O, a one for an L. Case does not matter, nor what stands between side and view.
+    cut: the text reaches the edge of a projection, so its first or last sign may be half a letter and is not looked at.
     """
     plain = _BETWEEN.sub("", text.upper()).translate(_LOOKALIKES)
     if signs(plain) < signs(text):  # signs of other scripts were taken out
         return False
-    return plain in (_PROJECTION if marks is Marks.PROJECTION else _PLANE)
+    if marks is Marks.PLANE:
+        return plain in _PLANE
+    return plain in _PROJECTION or (cut and (plain[1:] in _PROJECTION or plain[:-1] in _PROJECTION))

@@ -49,6 +49,7 @@ _NO_PIXELS: Final = frozenset({"RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "A
 _LABELS: Final = frozenset({"SEG"})  # label numbers on a grid: nobody's device writes on them
 _GREY_MODALITIES: Final = frozenset({"CT", "MR", "PT", "NM", "MG", "DX", "CR"})
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", ""})
+_FILMS: Final = frozenset({"MG", "DX", "CR"})  # digitised films are secondary captures: their pixels are read whole
 _SECTIONS: Final = frozenset({"CT", "MR", "PT", "NM"})
 _SECONDARY_CAPTURE: Final = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.7(?:\.[1-4])?")
 _CAPTURE_VALUE: Final = re.compile(
@@ -120,7 +121,7 @@ def _reasons(header: Dataset, modality: str, *, pixels_checked: bool) -> list[Te
         or (capture and modality in _SECTIONS)
     ):
         found.append(TextReason.SCREEN_CAPTURE)
-    elif capture and not pixels_checked:
+    elif capture and modality not in _FILMS and not pixels_checked:
         found.append(TextReason.SECONDARY_CAPTURE)
     if modality in _GREY_MODALITIES and _first(header, "PhotometricInterpretation") not in _GREY:
         found.append(TextReason.COLOUR)

@@ -105,7 +105,7 @@ CELL: Final = 16
 """Pixels of a picture along each side of a cell of `View.worth`."""
 FAINTEST: Final = 0.03
 """Of the frame's range: fainter strokes are not looked at."""
-FAINTEST_LARGE: Final = 0.08
+FAINTEST_LARGE: Final = 0.1
 """The same on large frames, which are mammograms and radiographs: the grain of a film is about 0.05."""
 _WINDOW = 24  # pixels: two letters of 12 pixels height lie in such a window, and have more than
 _LEAST_PIXELS = 24  # pixels of stroke in it
@@ -185,12 +185,11 @@ def tiles(view: View, side: int, overlap: int) -> Iterator[Tile]:
     rows, columns = view.picture.shape[:2]
     for top, left, bottom, right in _rectangles(view.worth):
         y0, x0, y1, x1 = top * CELL, left * CELL, min(bottom * CELL, rows), min(right * CELL, columns)
-        for y in _starts(y1 - y0, side, overlap):
-            for x in _starts(x1 - x0, side, overlap):
-                tile = Tile(y0 + y, x0 + x, min(side, y1 - y0 - y), min(side, x1 - x0 - x))
-                last_row, last_column = -(-(tile.y + tile.rows) // CELL), -(-(tile.x + tile.columns) // CELL)
-                if view.worth[tile.y // CELL : last_row, tile.x // CELL : last_column].any():
-                    yield tile
+        for y, height in _spans(y0, y1, side, overlap):
+            for x, width in _spans(x0, x1, side, overlap):
+                last_row, last_column = -(-(y + height) // CELL), -(-(x + width) // CELL)
+                if view.worth[y // CELL : last_row, x // CELL : last_column].any():
+                    yield Tile(y, x, height, width)
 
 
 def _rectangles(worth: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
@@ -214,9 +213,9 @@ def _rectangles(worth: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def _starts(length: int, side: int, overlap: int) -> list[int]:
-    """Where tiles begin along one axis: evenly, the last one ending at the edge."""
-    if length <= side:
-        return [0]
-    count = -(-(length - overlap) // (side - overlap))
-    return [round(n * (length - side) / (count - 1)) for n in range(count)]
+def _spans(first: int, last: int, side: int, overlap: int) -> list[tuple[int, int]]:
+    """Start and length of tiles along one axis: as few as cover it, equally long, none longer than `side`."""
+    length = last - first
+    count = max(1, -(-(length - overlap) // (side - overlap)))
+    size = -(-(length + (count - 1) * overlap) // count)
+    return [(min(first + n * (size - overlap), last - size), size) for n in range(count)]
