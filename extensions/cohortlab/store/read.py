@@ -171,8 +171,12 @@ class SeriesRef:
 
     def headers(self) -> list[dict[str, Any]]:
         """One row an image, in the array's order: instance UIDs, place in the array, header as DICOM JSON text."""
-        with self._understood():  # Arrow's errors are ValueErrors
-            return read_headers(io.BytesIO(self._checked(f"{self.name.removesuffix('.zarr')}.headers.parquet")))
+        with self._understood():  # Arrow's errors are ValueErrors, but for bytes that it cannot unpack
+            table = io.BytesIO(self._checked(f"{self.name.removesuffix('.zarr')}.headers.parquet"))
+            try:
+                return read_headers(table)
+            except OSError:  # of unpacking: no disk is read here
+                raise ValueError("not a table") from None
 
     def __repr__(self) -> str:
         size = " x ".join(f"{d} {n}" for d, n in zip(self.attributes.dims, self.attributes.shape, strict=True))

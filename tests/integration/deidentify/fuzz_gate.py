@@ -22,7 +22,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -368,7 +368,7 @@ def script(make: Callable[[Path, Path | None], Callable[[int], str]], descriptio
     lines = [*outcome.findings, *(f"{count:7d} {end}" for end, count in outcome.ends.most_common())]
     summary = f"{outcome.cases} cases, {len(outcome.findings)} findings, {seconds:.0f} s"
     lines.append(f"{summary}, slowest {outcome.slowest:.1f} s, {outcome.peak >> 20} MiB of memory")
-    sys.stdout.write(json.dumps(asdict(outcome)) if asked.json else "\n".join(lines) + "\n")
+    sys.stdout.write(json.dumps(vars(outcome)) if asked.json else "\n".join(lines) + "\n")
     raise SystemExit(bool(outcome.findings))
 
 
