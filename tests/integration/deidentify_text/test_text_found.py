@@ -41,19 +41,19 @@ def test_real_ultrasound_is_refused(packaged, name):
     assert verdict.looked == 1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_names_over_a_head(head, seed):
     made = write(head, seeded(f"head {seed}"), heights=SIZES, contrasts=CONTRASTS)
     assert any(overlaps(made, found) for found in reader().read(made.picture).found), str(made)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_names_over_an_abdomen(abdomen, seed):
     made = write(abdomen, seeded(f"abdomen {seed}"), heights=SIZES, contrasts=CONTRASTS)
     assert any(overlaps(made, found) for found in reader().read(made.picture).found), str(made)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_names_over_speckle(seed):
     rng = seeded(f"speckle {seed}")
     made = write(fan(rng), rng, heights=SIZES, contrasts=("max", 0.5))
@@ -70,19 +70,20 @@ def test_a_small_name_on_a_mammogram(views_of_breasts):
 
 @pytest.mark.parametrize("turned", [lambda a: a, np.rot90, lambda a: np.rot90(a, 2), lambda a: np.rot90(a, 3), np.fliplr, np.flipud])
 def test_turned_and_mirrored(head, turned):
-    picture = head.copy()
+    picture = head[100:360, 100:360].copy()
     cover = letters("GARCIA MARIA 1961", 18, "aileron")
-    picture[60 : 60 + cover.shape[0], 100 : 100 + cover.shape[1]][cover > 0.5] = head.max()
+    picture[60 : 60 + cover.shape[0], 20 : 20 + cover.shape[1]][cover > 0.5] = head.max()
     assert reader().read(np.ascontiguousarray(turned(picture))).found
 
 
 @pytest.mark.parametrize(("ink", "dtype"), [(65535, np.uint16), (0, np.uint16), (4095, np.uint16), (1.0, np.float32)])
 def test_text_at_either_end_of_the_range(head, ink, dtype):
     """Soft tissue within a few hundred of 65,536 values; text at the greatest or the least. Or one part of a million of a float's range."""
-    picture = (head.astype(np.float64) - head.min()) / np.ptp(head)
+    part = head[100:360, 100:360]
+    picture = (part.astype(np.float64) - part.min()) / np.ptp(part)
     picture = (picture * 600 + 1000).astype(dtype) if dtype is np.uint16 else (picture * 1e-6).astype(dtype)
     cover = letters("O'BRIEN P. 54Y", 14, "opencv")
-    picture[250 : 250 + cover.shape[0], 180 : 180 + cover.shape[1]][cover > 0.5] = ink
+    picture[150 : 150 + cover.shape[0], 40 : 40 + cover.shape[1]][cover > 0.5] = ink
     assert reader().read(picture).found
 
 
