@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence as Items
 
 from cohortlab.deidentify.codes import code_item
 from cohortlab.deidentify.report import Finding, Options, Reason
-from cohortlab.deidentify.rules import CODES, PIXEL_CLAIMS
+from cohortlab.deidentify.rules import CODES
 
 if TYPE_CHECKING:
     from cohortlab.deidentify.text import Rules, TextVerdict
@@ -18,10 +18,9 @@ COMPUTED: Final = "computed images: nobody is on them"
 PERSON: Final = "checked by a person"
 READER: Final = "read for text"
 BLANKED: Final = "regions blanked, then read for text"
-CLEANED: Final = PIXEL_CLAIMS[0]
+PLAIN: Final = "plain slices: headers only, not read for text"
 NONE: Final = "no pixels that people write on"
 _MOST_BOXES: Final = 5
-_FEW: Final = 4
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,9 @@ class Pixels:
 def look(data_sets: list[Dataset], options: Options, key: bytes) -> Pixels:
     """Look at the pixels of a series whose headers were de-identified and verified.
 
-    Of plain CT, MR, PET and nuclear medicine a sample is read, a small one where the source says that its pixels were cleaned (113101);
-    everything else whole. `options.pixels_checked` stands for the reader only
+    Plain CT, MR, PET and nuclear medicine is read only where region rules are given, and then a sample: the reader takes a few
+    slices of a real head for text, so that a sample would refuse at random. Everything else is read whole.
+    `options.pixels_checked` stands for the reader only
     where all frames have to be looked at, for there a person can have done so. key: secret that picks the sample.
     """
     from cohortlab.deidentify import text  # noqa: PLC0415  seconds and a hundred megabytes, which a run that refuses all can do without
@@ -49,19 +49,13 @@ def look(data_sets: list[Dataset], options: Options, key: bytes) -> Pixels:
         return Pixels(data_sets, NONE)
     if options.pixels_checked and "sample" not in scopes:
         return Pixels(data_sets, PERSON)
-    read = data_sets
-    if scopes == {"sample"} and not options.regions and _says_clean(data_sets[0]):
-        read = [data_sets[number] for number in text.sample(len(data_sets), key, most=_FEW)]
-    verdict = text.check_series(read, _rules(options), key=key, pixels_checked=True)
+    if scopes == {"sample"} and not options.regions:
+        return Pixels(data_sets, PLAIN)
+    verdict = text.check_series(data_sets, _rules(options), key=key, pixels_checked=True)
     if not verdict.accepted:
         return Pixels([], READER, tuple(_findings(verdict)))
-    if not verdict.masked:
-        return Pixels(data_sets, READER)
-    return Pixels([_coded(data_set, verdict.codes) for data_set in text.masked(data_sets, verdict)], BLANKED)
-
-
-def _says_clean(data_set: Dataset) -> bool:
-    return any(str(item.CodeValue) == CLEANED for item in data_set.DeidentificationMethodCodeSequence)
+    blanked = [_coded(data_set, verdict.codes) for data_set in text.masked(data_sets, verdict)] if verdict.masked else data_sets
+    return Pixels(blanked, BLANKED if verdict.masked else READER)
 
 
 def _rules(options: Options) -> "Rules":

@@ -69,7 +69,7 @@ def test_a_person_stands_for_the_reader_where_all_frames_are_looked_at(tmp_path)
     found = writing.look([capture(WORDS)], options(tmp_path, pixels_checked=True), b"k")
     assert (found.how, found.findings) == (writing.PERSON, ())
     plain = PROFILE.apply(ct_slice())[0]
-    assert writing.look([plain], options(tmp_path, pixels_checked=True), b"k").how == writing.READER
+    assert writing.look([plain], options(tmp_path, pixels_checked=True), b"k").how == writing.PLAIN
 
 
 def test_computed_images_show_nobody(tmp_path):
