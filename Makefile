@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test lint lock clean browser python
+.PHONY: help setup demo test bench lint lock clean browser python
 
 ifeq ($(wildcard pyproject.toml),)
 $(error Run make in the repository's own folder, or as `make -C FOLDER`)
@@ -21,6 +21,7 @@ help:
 	@echo 'make demo    set up, make the sample cohort, start the workbench on this machine'
 	@echo 'make test    set up, run the unit, integration and browser tests'
 	@echo 'make setup   .venv and the browser code, nothing else'
+	@echo 'make bench   measure the store beside other formats, in one run (BENCH="--size 120x256x256": smaller)'
 	@echo 'make lint    ruff, mypy, tsc'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove what the other targets made, the demo included'
@@ -76,6 +77,10 @@ test: browser
 	$(BIN)/pytest -n 2 tests/unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/pytest tests/browser
+
+bench: setup
+	@uv pip install --quiet --python $(BIN)/python --group bench --constraint requirements.lock
+	@$(BIN)/python tests/benchmarks/store.py $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ from cohortlab.deidentify.report import Progress as Callback
 from cohortlab.errors import StorageError
 from cohortlab.keys import create_key, load_key
 from cohortlab.store.contracts import AccessCondition
+from cohortlab.store.workers import cores
 
 key = typer.Typer(name="key", help="Make and show the gate's signing key.", no_args_is_help=True)
 
@@ -83,6 +84,7 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
     ] = _DEFAULT_KEY,
     quarantine: Annotated[Path | None, typer.Option(help="Copy refused files here, untouched, with a report.", metavar="FOLDER")] = None,
     max_file_size: Annotated[int, typer.Option(help="Refuse files of more megabytes than this.", min=1)] = 4096,
+    workers: Annotated[int, typer.Option(help="Series at work at once, each in a process. Default: one a processor core.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Bring DICOM files into a new, signed dataset version, through the gate that keeps people's identity out.
@@ -112,6 +114,7 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
             strict=strict,
             max_file_bytes=max_file_size * 2**20,
             progress=progress,
+            workers=workers or cores(),
         )
         report = run(sources, dataset, store, options)
     if as_json:

@@ -20,6 +20,7 @@ from pydicom.filereader import _read_file_meta_info, read_preamble
 
 from cohortlab.deidentify.report import Reason
 from cohortlab.errors import InvalidInputError, NotFoundError, StorageError
+from cohortlab.store.deferred import defer
 
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _SHORT_LENGTH: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -122,11 +123,20 @@ def check(path: Path, max_bytes: int) -> None:
 
 
 def read(path: Path, only: Sequence[str] = ()) -> FileDataset:
-    """Read a data set, whole or `only` some attributes of those before the pixels, by keyword. Raises `BrokenFileError`."""
+    """Read a data set, whole or `only` some attributes of those before the pixels, by keyword. Raises `BrokenFileError`.
+
+    Pixel data at the end of a file stay there until they are asked for (`PixelFile`).
+    """
     try:
         with path.open("rb") as file:
             _bounded(file, path)
-            return dcmread(file, stop_before_pixels=bool(only), specific_tags=list(only) or None)
+            if only:
+                return dcmread(file, stop_before_pixels=True, specific_tags=list(only))
+            found = dcmread(file, stop_before_pixels=True)
+            if defer(found, file, path):
+                return found
+            file.seek(0)
+            return dcmread(file)
     except BrokenFileError:
         raise
     except READ_ERRORS:

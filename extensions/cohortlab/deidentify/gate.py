@@ -6,6 +6,9 @@ r"""The gate: from DICOM files to a dataset version. It is the only program that
 Every object passes the profile, also one that was de-identified before: what is not on the allow-list never gets in, and identifiers are
 those of this dataset. Without `deidentify`, an object must say by PS3.15 codes that it was de-identified; else it is refused. One object
 that is refused takes its whole series with it, for a series with a hole is another series. Other series go on.
+
+Series are worked on in processes, a few at a time; a series is held as its headers, its pixels are read when they are looked at and when
+they are stored. Quarantine, report and signature stay with the process that began.
 """
 
 import hmac
@@ -26,16 +29,18 @@ from cohortlab.deidentify.files import BrokenFileError
 from cohortlab.deidentify.profile import METHOD, PROFILE, Profile
 from cohortlab.deidentify.pseudonyms import Pseudonyms, load_secret
 from cohortlab.deidentify.quarantine import Quarantine
-from cohortlab.deidentify.report import Finding, Options, Outcome, Reason, Report
+from cohortlab.deidentify.report import Finding, Options, Outcome, Reason, Report, no_progress
 from cohortlab.deidentify.rules import BASIC
 from cohortlab.errors import InvalidInputError, RefusedError
 from cohortlab.keys import load_key
 from cohortlab.store.contracts import ManifestFields, SeriesAttributes, check_dataset_id, check_version
 from cohortlab.store.series import SeriesGroup, group, series_id
-from cohortlab.store.write import StoreWriter
+from cohortlab.store.workers import Line, cores, each
+from cohortlab.store.write import PartWriter, StoreWriter
 
 GATE: Final = "cohortlab-gate/1"
 _SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.481.3"})
+_WORTH_A_PROCESS: Final = 1 << 26  # bytes of source for which a process is started: it takes a second or two
 _SORTED_BY: Final = ("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
@@ -49,6 +54,29 @@ class _Series:
     broken: list[tuple[Path, Reason]] = field(default_factory=list)
     identity: set[tuple[str, str, str]] = field(default_factory=set)
     segmentation: bool = False
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What a worker gets: a series, and how to decide on it. `sample`: the secret that picks the frames to be read for text."""
+
+    item: _Series
+    profile: Profile
+    options: Options
+    sample: bytes
+
+
+@dataclass
+class _Done:
+    """What a worker gives back: outcomes with the files to quarantine, and what was written."""
+
+    outcomes: list[tuple[Outcome, list[Path]]] = field(default_factory=list)
+    written: list[SeriesAttributes] = field(default_factory=list)
+    codes: set[str] = field(default_factory=set)
+    pixels: set[str] = field(default_factory=set)
+    by_person: set[str] = field(default_factory=set)
+    recognisable: bool = False
 
 
 @dataclass
@@ -84,15 +112,12 @@ def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Opt
         paths = files.find(sources, options.max_files)
         series, outcomes, skipped = _sort(paths, options)
         quarantine = Quarantine(options.quarantine, dataset, options.version) if options.quarantine and not options.dry_run else None
-        run = _Run(profile, options, quarantine, outcomes)
-        run.key = hmac.digest(secret, b"cohortlab sample of frames 1", "sha256")
+        sample = hmac.digest(secret, b"cohortlab sample of frames 1", "sha256")
         with ExitStack() as stack:
-
-            def open_store() -> StoreWriter:
-                return stack.enter_context(StoreWriter(store_root, dataset, options.version, on_slice=run.stored))
-
-            for item in sorted(series, key=lambda s: (s.segmentation, s.uid)):
-                run.series(item, None if options.dry_run else open_store)
+            run = _Run(options, quarantine, lambda: stack.enter_context(StoreWriter(store_root, dataset, options.version)))
+            for outcome in outcomes:
+                run.refuse(outcome, [outcome.place])
+            run.all(profile, sample, series)
             writer = run.writer
             if quarantine:
                 quarantine.close(run.outcomes)
@@ -107,28 +132,80 @@ def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Opt
 
 
 class _Run:
-    """One ingest under way."""
+    """One ingest under way, in the process that began it."""
 
-    def __init__(self, profile: Profile, options: Options, quarantine: Quarantine | None, outcomes: list[Outcome]) -> None:
-        self._profile, self._options, self._quarantine = profile, options, quarantine
+    def __init__(self, options: Options, quarantine: Quarantine | None, open_store: Callable[[], StoreWriter]) -> None:
+        self._options, self._quarantine, self._open_store = options, quarantine, open_store
         self.outcomes: list[Outcome] = []
         self.codes: set[str] = set()
         self.recognisable = False
-        self.key = b""
         self.pixels: set[str] = set()
         self.by_person: set[str] = set()
         self.writer: StoreWriter | None = None
-        self._slices = self._slices_all = 0
-        for outcome in outcomes:
-            self._refuse(outcome, [outcome.place])
+        self._processes, self._files, self._seen = 1, 0, dict[str, int]()
 
-    def stored(self) -> None:
-        """Called by the store's writer after each image."""
-        self._slices += 1
-        self._options.progress("storing", self._slices, max(self._slices, self._slices_all))
+    def all(self, profile: Profile, sample: bytes, series: Sequence[_Series]) -> None:
+        """Decide on all series and store what may go in: images first, then what refers to them."""
+        self._files = sum(len(item.files) for item in series)
+        options = replace(self._options, progress=no_progress)
+        for segmentations in (False, True):
+            chosen = sorted((s for s in series if s.segmentation == segmentations), key=lambda s: s.uid)
+            self._processes = max(1, min(self._options.workers, len(chosen), sum(s.size for s in chosen) // _WORTH_A_PROCESS))
+            pieces = [_Piece(item, profile, options, sample) for item in chosen]
+            for done in each(_work, pieces, processes=self._processes, answer=self._answer, hear=self._hear):
+                self._take(done)
 
-    def series(self, item: _Series, open_store: Callable[[], StoreWriter] | None) -> None:
-        """Decide on one series and store it. The store is opened for the first one that may go in; None in a dry run."""
+    def _answer(self, question: str) -> object:
+        """What a worker asks for: where to write, the images that are written. The store is opened for the first series that may go in."""
+        if question == "images":
+            return [] if self.writer is None else [s for s in self.writer.series if s.kind == "image"]
+        if self.writer is None:
+            self.writer = self._open_store()
+        return self.writer.part(max(1, cores() // self._processes))
+
+    def _hear(self, what: str) -> None:
+        """One more file was looked at, one more image stored."""
+        count = self._seen[what] = self._seen.get(what, 0) + 1
+        self._options.progress(what, count, max(count, self._files))
+
+    def _take(self, done: _Done) -> None:
+        for outcome, sources in done.outcomes:
+            if outcome.accepted:
+                self.outcomes.append(outcome)
+            else:
+                self.refuse(outcome, sources)
+        if self.writer is not None:
+            for attributes in done.written:
+                self.writer.accept(attributes)
+        self.codes |= done.codes
+        self.pixels |= done.pixels
+        self.by_person |= done.by_person
+        self.recognisable |= done.recognisable
+
+    def refuse(self, outcome: Outcome, sources: Iterable[Path]) -> None:
+        """Note a refusal, and quarantine its files."""
+        if self._quarantine:
+            outcome = outcome.model_copy(update={"quarantine": self._quarantine.take(outcome, sources)})
+        self.outcomes.append(outcome)
+
+
+def _work(piece: _Piece, line: Line) -> _Done:
+    """Decide on one series, and store it; in a worker process, or in the one that began."""
+    decision = _Decision(piece, line)
+    with files.quiet():
+        decision.series(piece.item)
+    return decision.done
+
+
+class _Decision:
+    """On one series."""
+
+    def __init__(self, piece: _Piece, line: Line) -> None:
+        self._profile, self._options, self._sample, self._line = piece.profile, piece.options, piece.sample, line
+        self.done = _Done()
+
+    def series(self, item: _Series) -> None:
+        """Decide on the series and, but in a dry run, store it."""
         place = item.files[0].parent if item.files else item.broken[0][0].parent
         name = series_id(item.modality or "ot", self._profile.series_uid(item.uid))
         kind = "segmentation" if item.segmentation else "image"
@@ -148,7 +225,7 @@ class _Run:
         if clean.findings:
             self._refuse(refused.model_copy(update={"findings": tuple(clean.findings)}), sources)
             return
-        self._store(clean, refused, sources, open_store)
+        self._store(clean, refused, sources)
 
     def _clean(self, item: _Series) -> _Clean:
         """Triage, de-identify and verify each object; after the first refused one the rest is only triaged, to report them together."""
@@ -157,8 +234,8 @@ class _Run:
         removed: set[str] = set()
         recognisable = coded_before = False
         codes: tuple[str, ...] = ()
-        for number, path in enumerate(item.files, 1):
-            self._options.progress("de-identifying and verifying", number, len(item.files))
+        for path in item.files:
+            self._line.tell("de-identifying and verifying")
             try:
                 source = files.read(path)
                 claims = _claims(source)
@@ -192,8 +269,8 @@ class _Run:
         """Look for writing on the pixels of a series that is fine otherwise. What was blanked is verified again."""
         if clean.findings:
             return clean
-        self._options.progress("looking at pixels", 1, 1)
-        pixels = writing.look(clean.data_sets, self._options, self.key)
+        self._line.tell("looking at pixels")
+        pixels = writing.look(clean.data_sets, self._options, self._sample)
         found = [*pixels.findings]
         codes = clean.codes
         if pixels.how == writing.BLANKED:
@@ -201,7 +278,7 @@ class _Run:
             codes = tuple(str(code.CodeValue) for code in pixels.data_sets[0].DeidentificationMethodCodeSequence)
         return replace(clean, data_sets=pixels.data_sets, findings=found, pixels=pixels.how, codes=codes)
 
-    def _store(self, clean: _Clean, refused: Outcome, sources: list[Path], open_store: Callable[[], StoreWriter] | None) -> None:
+    def _store(self, clean: _Clean, refused: Outcome, sources: list[Path]) -> None:
         """Give the verified objects of a series to the store; what it cannot hold is refused."""
         try:
             groups = group(clean.data_sets)
@@ -209,26 +286,33 @@ class _Run:
             self._refuse(refused.model_copy(update={"findings": (_not_storable(error),)}), sources)
             return
         record = self._record(clean)
-        if self.writer is None and open_store is not None:
-            self.writer = open_store()
-        self._slices_all += sum(len(g.datasets) for g in groups)
+        writer = None if self._options.dry_run else self._writer(groups)
         for found in groups:
             outcome = refused.model_copy(
                 update={"name": found.id, "accepted": True, "kind": found.kind, "modality": found.modality, "files": len(found.datasets),
                         "recognisable": clean.recognisable, "removed": clean.removed}
             )  # fmt: skip
             try:
-                attributes = _write(self.writer, found, record) if self.writer else None
+                attributes = _write(writer, found, record) if writer else None
             except InvalidInputError as error:
                 reason = Reason.REFERENCE_MISSING if found.kind == "segmentation" else Reason.NOT_STORABLE
                 self._refuse(outcome.model_copy(update={"accepted": False, "findings": (_not_storable(error, reason),)}), sources)
                 continue
-            self.outcomes.append(outcome.model_copy(update=_shape(attributes, found)))
-            self.codes.update(clean.codes)
-            self.recognisable |= clean.recognisable
-            self.pixels.add(clean.pixels)
+            self.done.outcomes.append((outcome.model_copy(update=_shape(attributes, found)), []))
+            if attributes is not None:
+                self.done.written.append(attributes)
+            self.done.codes.update(clean.codes)
+            self.done.recognisable |= clean.recognisable
+            self.done.pixels.add(clean.pixels)
             if clean.pixels == writing.PERSON:
-                self.by_person.add(found.modality)
+                self.done.by_person.add(found.modality)
+
+    def _writer(self, groups: Sequence[SeriesGroup]) -> PartWriter:
+        """Where the series goes, which knows the images that its segmentations need."""
+        writer: PartWriter = self._line.ask("writer")
+        if any(found.kind == "segmentation" for found in groups):
+            writer.series = self._line.ask("images")
+        return writer.heard(lambda: self._line.tell("storing"))
 
     def _record(self, clean: _Clean) -> dict[str, JsonValue]:
         """What the store keeps about the de-identification of a series."""
@@ -243,9 +327,7 @@ class _Run:
         }
 
     def _refuse(self, outcome: Outcome, sources: Iterable[Path]) -> None:
-        if self._quarantine:
-            outcome = outcome.model_copy(update={"quarantine": self._quarantine.take(outcome, sources)})
-        self.outcomes.append(outcome)
+        self.done.outcomes.append((outcome, [*sources]))
 
 
 def _sort(paths: list[Path], options: Options) -> tuple[list[_Series], list[Outcome], int]:
@@ -276,6 +358,7 @@ def _sort(paths: list[Path], options: Options) -> tuple[list[_Series], list[Outc
             item.broken.append((path, reason))
             continue
         item.files.append(path)
+        item.size += path.stat().st_size
         item.identity.add((_text(header, "PatientID"), _text(header, "StudyInstanceUID"), _text(header, "Modality")))
         item.segmentation |= _text(header, "SOPClassUID") in _SEGMENTATIONS
     if skipped == len(paths):

@@ -160,7 +160,8 @@ class Options:
     deidentify: remove identity on the way in; without it a source must carry PS3.15 codes already. key: the gate's private
     key; its pseudonym secret lies beside it. pixels_checked: a person has looked at all frames of secondary captures, ultrasound,
     mammograms and radiographs, which are then not read for text. regions: region rules, a YAML file (see `text.mask`).
-    strict: write nothing unless everything is accepted. max_file_bytes: larger files are refused unread.
+    strict: write nothing unless everything is accepted. max_file_bytes: larger files are refused unread. workers: processes at most,
+    each with one series at a time; few bytes are not worth several.
     """
 
     key: Path
@@ -182,4 +183,5 @@ class Options:
     strict: bool = False
     max_file_bytes: int = 4 * 2**30
     max_files: int = 1_000_000
+    workers: int = 1
     progress: Progress = field(default=no_progress)

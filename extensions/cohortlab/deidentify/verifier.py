@@ -22,6 +22,7 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.tag import BaseTag
 
 from cohortlab.deidentify.report import Finding, Reason
+from cohortlab.store.deferred import PixelFile
 
 VERIFIER: Final = "cohortlab-verifier/1"
 """Name and version of this verifier: counts up when what it accepts changes."""
@@ -46,6 +47,7 @@ _RUN, _DIGITS = 4, 12  # longest run of digits in a text, most digits in all
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _BIG_ENDIAN, "1.2.840.10008.1.2.1.99"})
 _LIKELY_FRAME, _RATIO, _FRAGMENT = 2**26, 1000, 10  # bytes; of a frame above the first, bytes a compressed byte; least bytes of a fragment
+_BLOCK: Final = 1 << 24  # bytes of pixels looked at once; whole values of any kind
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
 _LETTERS: Final = frozenset({"DCM", "UCUM"})
@@ -240,15 +242,28 @@ def _hides_bits(data_set: Dataset, big_endian: bool) -> bool:
     if not 0 < stored <= high + 1 <= allocated:
         return True
     kind = np.dtype(f"u{allocated // 8}").newbyteorder(">" if big_endian else "<")
-    values = np.frombuffer(data_set.PixelData, kind, count=len(data_set.PixelData) // kind.itemsize)
     below, above = (1 << (high + 1 - stored)) - 1, (1 << allocated) - (1 << (high + 1))
-    spare = np.bitwise_and(values, kind.type(below | above))
-    if not spare.any():
-        return False
-    if not data_set.get("PixelRepresentation"):
-        return True
-    negative = np.bitwise_and(values, kind.type(1 << high)) != 0
-    return bool((spare[negative] != above).any() or spare[~negative].any())
+    for values in (np.frombuffer(block, kind, count=len(block) // kind.itemsize) for block in _blocks(data_set.PixelData)):
+        spare = np.bitwise_and(values, kind.type(below | above))
+        if not spare.any():
+            continue
+        if not data_set.get("PixelRepresentation"):
+            return True
+        negative = np.bitwise_and(values, kind.type(1 << high)) != 0
+        if (spare[negative] != above).any() or spare[~negative].any():
+            return True
+    return False
+
+
+def _blocks(pixels: bytes | PixelFile) -> Iterator[bytes]:
+    """Pixel data in pieces of whole values, so that those of a file of gigabytes are never all in memory."""
+    if isinstance(pixels, bytes):
+        yield pixels
+        return
+    pixels.seek(0)
+    while block := pixels.read(_BLOCK):
+        yield block
+    pixels.seek(0)
 
 
 @cache
@@ -393,7 +408,7 @@ _FITS: Final[dict[str, Callable[[DataElement], bool]]] = {
     "classes": lambda e: all(_CLASS.fullmatch(v) for v in _filled(e)),
     "numbers": _is_number,
     "tables": _is_table,
-    "pixels": lambda e: isinstance(e.value, bytes),
+    "pixels": lambda e: isinstance(e.value, bytes | PixelFile),
 }
 """How the value of an element is judged, by its kind in `verifier.toml`."""
 

@@ -4,6 +4,7 @@ A level is written in slabs a chunk deep, by `cohortlab.store.shards`; it is mad
 memory stays at a few slabs whatever the series' size. Zarr writes the metadata.
 """
 
+import asyncio
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.core.sync import sync
 from zarr.errors import ZarrUserWarning
 
 from cohortlab.store.layout import Level, chunk_shape, image_path, shard_shape
@@ -24,6 +26,7 @@ from cohortlab.store.pyramid import halve_mean, halve_mode
 from cohortlab.store.shards import ShardWriter, compressor, encode
 
 _SLAB = 16  # slices made at once of the next level
+_PATIENCE = 30  # seconds for a disk to come to an end
 _SPACE = 3  # dimensions that are space: z, y, x
 _COLOURS = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 _UNITS = {"s": "second", "ms": "millisecond"}
@@ -75,6 +78,16 @@ def write_series(
             if number + 1 < len(levels):
                 with pipeline(DISK_PIPELINE):
                     below = zarr.open_array(folder, mode="r", zarr_format=3)
+
+
+def let_writes_end() -> None:
+    """Wait for what zarr still writes behind a failed call: it makes folders as it needs them, also those just cleared away."""
+
+    async def all_done() -> None:
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=_PATIENCE)
+
+    sync(all_done())
 
 
 def _write_coordinates(group: zarr.Group, dims: Sequence[str], level: Level, coordinates: Coordinates) -> None:

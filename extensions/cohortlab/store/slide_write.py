@@ -22,6 +22,7 @@ from cohortlab.errors import InvalidInputError
 from cohortlab.store.arrays import write_metadata
 from cohortlab.store.colour import GREY, SAMPLES, rgb_pixels
 from cohortlab.store.contracts import Axis, SeriesAttributes, SeriesDigests, Tiles
+from cohortlab.store.deferred import rewind
 from cohortlab.store.describe import NO_DIGESTS, identity_of, text
 from cohortlab.store.frames import Frame, frame_count, stored_pixels
 from cohortlab.store.jpeg import BrokenJpegError, JpegCodec, decode, plain
@@ -157,6 +158,7 @@ class _Encapsulated:
             offsets, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
             extended = (offsets, lengths) if offsets and lengths else None
             count = frame_count(dataset)
+            rewind(dataset)
             try:
                 frames = list(generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended))
             except (AttributeError, ValueError, EOFError, IndexError) as error:  # what pydicom raises on fragments that do not add up

@@ -2,11 +2,13 @@
 
 Digests of objects find any change on the disk. Pixels are decoded again all the same and compared to the digest that was taken
 from DICOM when the store was written, so that an error of the writer itself is found too. So is whatever the layout has no place for,
-though it be signed: see `closed`.
+though it be signed: see `closed`. Files and pixels go in a thread for each core.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +19,11 @@ import zarr
 from cohortlab.errors import CohortlabError, NotFoundError
 from cohortlab.keys import PublicKey
 from cohortlab.store.closed import surplus
-from cohortlab.store.contracts import Manifest
+from cohortlab.store.contracts import Manifest, StoreObject
 from cohortlab.store.manifest import file_digest, read_manifest, walk
 from cohortlab.store.read import Store
 from cohortlab.store.tiles import tile_digest
+from cohortlab.store.workers import cores
 
 type Problem = Literal["signature", "missing", "added", "changed", "unreadable", "pixels", "attributes", "surplus"]
 
@@ -70,14 +73,16 @@ def verify_store(path: str | Path, trusted: Sequence[PublicKey], progress: Calla
     except CohortlabError as error:
         finding = Finding("signature", "dataset.json", error.message)
         return Report(str(where), None, None, None, 0, 0, 0, (finding,))
-    findings, sound = _objects(where, manifest, progress or (lambda _done, _all: None))
-    findings += [Finding("surplus", name, said) for name, said in surplus(where, sorted(sound))]
+    count = _Count(2 * sum(item.size for item in manifest.objects), progress)
     store = Store(where, manifest)
-    for ref in [*store, *store.segmentations]:
-        prefix = ref.path.relative_to(where).as_posix() + "/"
-        broken = any(f.path.startswith(prefix) for f in findings)
-        if not broken:
-            findings += _pixels(store, ref.id)
+    with ThreadPoolExecutor(cores(), thread_name_prefix="cohortlab-verify") as pool:
+        try:
+            findings, sound = _objects(where, manifest, pool, count)
+            findings += [Finding("surplus", name, said) for name, said in surplus(where, sorted(sound))]
+            findings += _all_pixels(store, {f.path for f in findings}, pool, count)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: only what has begun is seen through
+            raise
     return Report(
         str(where),
         manifest.id,
@@ -90,33 +95,61 @@ def verify_store(path: str | Path, trusted: Sequence[PublicKey], progress: Calla
     )
 
 
-def _objects(where: Path, manifest: Manifest, progress: Callable[[int, int], None]) -> tuple[list[Finding], dict[str, int]]:
+class _Count:
+    """Bytes done of all, those of a series counted twice: as files and as pixels."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self._total, self._progress, self._done = total, progress, 0
+
+    def add(self, size: int) -> None:
+        """So many more."""
+        self._done += size
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _objects(where: Path, manifest: Manifest, pool: Executor, count: _Count) -> tuple[list[Finding], dict[str, int]]:
     """Compare the files there are with those that were signed; also the sizes of the sound ones."""
     findings: list[Finding] = []
     sound: dict[str, int] = {}
     known = {item.path: item for item in manifest.objects}
     there = {relative.as_posix() for relative in walk(where)}
     findings += [Finding("added", name, "This is not part of the store.") for name in sorted(there - known.keys())]
-    total, done = sum(item.size for item in manifest.objects), 0
-    for name, item in sorted(known.items()):
-        file = where / name
-        if name not in there:
-            findings.append(Finding("missing", name, "The file is gone."))
-        elif file.is_symlink() or not file.is_file():
-            findings.append(Finding("changed", name, "This is not a file."))
+    items = [item for _, item in sorted(known.items())]
+    for item, finding in zip(items, pool.map(lambda item: _object(where, item, there=item.path in there), items), strict=True):
+        if finding is None:
+            sound[item.path] = item.size
         else:
-            try:
-                found = file_digest(file)
-            except OSError as error:
-                findings.append(Finding("unreadable", name, f"The file cannot be read: {error.strerror}."))
-            else:
-                if found == (item.size, item.sha256):
-                    sound[name] = item.size
-                else:
-                    findings.append(Finding("changed", name, "The file's content is not what was signed."))
-        done += item.size
-        progress(done, total)
+            findings.append(finding)
+        count.add(item.size)
     return findings, sound
+
+
+def _object(where: Path, item: StoreObject, *, there: bool) -> Finding | None:
+    """What is wrong with one object; None when nothing is."""
+    file = where / item.path
+    if not there:
+        return Finding("missing", item.path, "The file is gone.")
+    if file.is_symlink() or not file.is_file():
+        return Finding("changed", item.path, "This is not a file.")
+    try:
+        found = file_digest(file)
+    except OSError as error:
+        return Finding("unreadable", item.path, f"The file cannot be read: {error.strerror}.")
+    return None if found == (item.size, item.sha256) else Finding("changed", item.path, "The file's content is not what was signed.")
+
+
+def _all_pixels(store: Store, broken: set[str], pool: Executor, count: _Count) -> list[Finding]:
+    """Decode the series whose files are sound, and compare."""
+    series = [s for s in (*store, *store.segmentations) if not any(path.startswith(f"{s.name}/") for path in broken)]
+    sizes: Counter[str] = Counter()
+    for item in store.manifest.objects:
+        sizes["/".join(item.path.split("/")[:2])] += item.size
+    findings: list[Finding] = []
+    for ref, found in zip(series, pool.map(lambda ref: _pixels(store, ref.id), series), strict=True):
+        findings += found
+        count.add(sizes[ref.name])
+    return findings
 
 
 def _pixels(store: Store, series: str) -> list[Finding]:

@@ -24,7 +24,7 @@ from pydicom import Dataset
 
 from cohortlab.errors import CohortlabError, InvalidInputError, RefusedError
 from cohortlab.keys import PrivateKey
-from cohortlab.store.arrays import Coordinates, write_attributes, write_series
+from cohortlab.store.arrays import Coordinates, let_writes_end, write_attributes, write_series
 from cohortlab.store.colour import ColourSource, is_colour
 from cohortlab.store.contours import build_contours
 from cohortlab.store.contracts import (
@@ -230,6 +230,7 @@ class StoreWriter:
                 yield path
         except BaseException:
             self.series = before
+            let_writes_end()
             shutil.rmtree(path, ignore_errors=True)
             path.with_name(f"{found.id}.headers.parquet").unlink(missing_ok=True)
             raise
