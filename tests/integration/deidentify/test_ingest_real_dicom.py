@@ -118,10 +118,13 @@ def test_small_objects_of_many_kinds(ingest, test_data):
     code, report, _ = ingest(test_data / "small", test_data / "sr-example", "--deidentify", "--dry-run")
     assert code == 0
     assert report["path"] is None
-    refused = {o["modality"]: reasons(o) for o in report["outcomes"] if not o["accepted"]}
+    refused = {}
+    for outcome in report["outcomes"]:
+        if not outcome["accepted"]:
+            refused.setdefault(outcome["modality"], set()).update(reasons(outcome))
     for modality in ("SR", "ANN", "RWV"):
         assert refused[modality] == {"sop-class-not-allowed"}
-    assert refused["SM"] == {"burned-in-text-found"}  # a slide on which numbers are written
+    assert "not-storable" in refused["SM"]  # two slides that share their instance UIDs
 
 
 def test_mammograms_of_films_that_a_person_looked_at(ingest, gate_key):

@@ -70,7 +70,7 @@ def test_a_small_name_on_a_mammogram(views_of_breasts):
 
 @pytest.mark.parametrize("turned", [lambda a: a, np.rot90, lambda a: np.rot90(a, 2), lambda a: np.rot90(a, 3), np.fliplr, np.flipud])
 def test_turned_and_mirrored(head, turned):
-    picture = head[100:360, 100:360].copy()
+    picture = head[100:380, 100:380].copy()
     cover = letters("GARCIA MARIA 1961", 18, "aileron")
     picture[60 : 60 + cover.shape[0], 20 : 20 + cover.shape[1]][cover > 0.5] = head.max()
     assert reader().read(np.ascontiguousarray(turned(picture))).found
