@@ -43,6 +43,7 @@ _LEAST_WIDTH, _MOST_WIDTH = 96, 2400
 _MOST_BOXES: Final = 200  # of a tile: more places than that are texture
 _REMEMBERED: Final = 64  # tiles, of frames read before
 _EDGE: Final = 2  # pixels of a picture
+_SURER: Final = 0.2  # of confidence: one reading of a place against another one
 _OVER, _SAME = 0.3, 0.7  # of the smaller box: from when on two boxes are over each other, and at the same place
 
 
@@ -154,17 +155,22 @@ class Reader:
     def _place(self, readings: Sequence[tuple[str, float]], box: Box, marks: Marks, *, cut: bool) -> _Place | None:
         """What a place holds, by all its readings: text, an allowed marker, signs that stand alone, or nothing that was read for sure.
 
-        A marker in one turn is no text in another one, unless that is both longer and surer: MLO upside down is OJM.
+        A marker in one turn is no text in another one, unless that is both longer and surer: MLO upside down is OJM. Nor is a doubtful
+        reading text where the same place stands alone for sure, with a sign less at most: 15 upside down is 155.
         """
         passed = [(signs(text), confidence, text) for text, confidence in readings if self._limits.passed(signs(text), confidence)]
-        lines = [reading for reading in passed if not is_letter(reading[2], marks)]
+        alone = [(confidence, text) for text, confidence in readings if is_letter(text, marks) and confidence >= self._limits.sure]
+        lines = [
+            (count, confidence, text)
+            for count, confidence, text in passed
+            if not is_letter(text, marks) and not any(count <= signs(one) + 1 and sure - confidence >= _SURER for sure, one in alone)
+        ]
         if lines:
             count, surest = max(n for n, _, _ in lines), max(sure for _, sure, _ in lines)
             for signed, sure, text in lines:
                 if (signed == count or sure == surest) and is_marker(text, marks, cut=cut):
                     return _Place(box, sure, "marker", signed)
             return _Place(box, surest, "text", count)
-        alone = [(confidence, text) for text, confidence in readings if is_letter(text, marks) and confidence >= self._limits.sure]
         if not alone or is_shape(max(alone)[1]):
             return None
         confidence, text = max(alone)
