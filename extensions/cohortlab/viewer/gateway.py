@@ -1,8 +1,74 @@
-"""The pixel gateway: answers a viewer's questions about the datasets that are mounted here. It knows no web framework.
+"""The pixel gateway: answers a viewer's questions about series, whoever serves it. It knows no web framework.
 
-One `Gateway` serves one folder of mounts, ``<folder>/<dataset id>``. A dataset is answered for only when its manifest's
-signature verifies against a trusted key; ids are matched against their pattern before they meet a path. All methods
-block on the disk: a server calls them off its event loop.
+THE CONTRACT. One set of routes is served in two places, by the same code (`cohortlab.viewer.api`):
+
+- in a session by the Jupyter server, below ``<base>cohortlab/api/`` (JupyterHub's or Jupyter's sign-in and XSRF check);
+- at the hub, for people without a session, below ``<prefix>services/cohortlab/api/v1/pixels/`` (token in the Authorization header;
+  each request is decided by the person's grants: what needs DOWNLOAD and what IN_SITU_PROCESSING is in `cohortlab_hub.pixels.rules`).
+
+All are GET (``chunk`` also HEAD). ``{dataset}`` is a dataset's id, or ``_arrays`` in a session: arrays that the kernel registered.
+``{series}`` is a series' id. An unknown parameter is an error, but ``_xsrf`` and ``v``. ``v`` is the series' ``version`` (meta): an
+answer to a request that names the right one is ``private, max-age=31536000, immutable``, any other ``private, no-cache``. With ``on`` it
+is ``<version>-<version of the image>``. Every answer has a strong ``ETag``; ``If-None-Match`` gives 304.
+
+``datasets``
+    ``{"datasets": [{"id", "version", "title", "public", "series": [{"id", "kind", "modality", "description", "source_series"}]}
+    | {"id", "error", "code"}]}``. At the hub only what the caller may see.
+``series/{dataset}/{series}/meta``
+    What a viewer must know before it shows a slice: ``dataset, series, version, kind, modality, dims, shape, levels, dtype, affine,
+    spacing, regular, irregular_reason, axis, samples, fractional, tiles, space, units, rescale, suv, photometric, body_part, description,
+    laterality, view, segments, source_series, segmentations`` (ids of those on this image), ``frame`` (short name of the frame of
+    reference, null when not known: series with the same one share millimetres), ``window`` ([centre, width] in the array's values or
+    null), ``planes`` (see `planes.py`; an irregular series has one plane, ``image``, and ``irregular_reason`` says why; an array without
+    a place in the patient has the planes ``z``, ``y``, ``x``, whose sides have no direction).
+``series/{dataset}/{series}/slice?plane=&index=[&level=][&t=][&region=][&format=][&center=&width=][&on=][&segment=][&v=]``
+    One slice in the array's own order: rows are the first, columns the second of the two axes of space that are left. ``index`` counts in
+    the voxels of ``level`` (0: full size). ``t``: index on the axis before z (`axis`), 0 without. ``region=row,column,rows,columns`` in
+    the level's voxels cuts a part out (slides, mammograms), clipped to the slice.
+
+    ``format=raw`` (default): little-endian values. ``X-Cohortlab-Type`` is int16, uint16, int8, uint8 or float32, ``X-Cohortlab-Shape``
+    is ``rows,columns`` or, in colour, ``rows,columns,3`` (red, green, blue side by side). ``X-Cohortlab-Meaning`` is ``values``, ``colour``,
+    ``labels`` or ``fraction``.
+
+    ``format=webp``: ``image/webp``, 8 bits, lossy, after the window ``center``, ``width`` (PS3.3 C.11.2.1.2.1; the series' own without),
+    dark and bright exchanged for MONOCHROME1; for readers without WebGL or with a slow line. Not of labels. Neither turned nor flipped.
+
+    Segmentations: plain, their own voxels; with ``on={image}`` or ``on={dataset}/{image}`` laid on that image's grid, nearest neighbour,
+    ``plane``, ``index`` and ``level`` being the image's. Meaning ``labels``: segment numbers, 0 outside, the highest where segments overlap; of a
+    fractional one each voxel has the segment of the greatest value of at least a half. With ``segment=<number>`` only that segment:
+    ``labels`` holds 0 and the number; a fractional one gives ``fraction``: stored values, times ``rescale.slope`` a fraction.
+``series/{dataset}/{series}/volume[?level=][&t=][&v=]``
+    A whole level in one answer, raw as above, shape ``z,y,x`` or ``z,y,x,3``. Without ``level`` the finest of at most 8 MiB, else the
+    coarsest. ``X-Cohortlab-Level`` says which it is. More than 64 MiB is 413.
+``series/{dataset}/{series}/thumbnail[?size=][&v=]``
+    ``image/webp`` of the middle slice as it hangs on the screen, square pixels, the longer side ``size`` (16 to 512, default 128).
+``series/{dataset}/{series}/chunk/{key}[?v=]``
+    An object of the series' Zarr group as it is stored: ``zarr.json``, ``scale0/image/zarr.json``, ``scale0/image/c/0/0/0`` … The ETag is
+    its signed SHA-256. ``Range: bytes=a-b``, ``a-`` or ``-n`` gives 206 with ``Content-Range``, 416 outside. More than 64 MiB at once is
+    413: ask for ranges. An object that is in the manifest and not on the disk is 503, one that is not in the manifest 404. Arrays
+    (``_arrays``) have none.
+
+ERRORS are RFC 9457 problem JSON (``application/problem+json``): ``type, title, status, code, detail`` and, where there is something to
+do, ``hint``.
+
+====== ==================== =========================================================================================
+status code                 when
+====== ==================== =========================================================================================
+400    invalid-input        plane, index, level … outside the series, a parameter that is unknown or malformed
+401    unauthenticated      hub: no token, or one that is not valid any more
+403    refused              hub: no grant, one that ended or was revoked, in words; not allowed by the grant's condition
+404    not-found            no such dataset or series here: never was, or is not mounted any more
+404    array-gone           ``_arrays``: the kernel that showed the array has ended, or let it go to make room: run the cell again
+409    integrity            the store is not what its signature says
+413    too-large            larger than the gateway sends: take a coarser level, a region or ranges
+416    invalid-range        a range outside the object
+429    busy                 hub: too many requests of one person at once: wait for answers
+503    storage              the disk cannot be read, an object is missing or a chunk corrupt: worth trying again, once
+====== ==================== =========================================================================================
+
+A client that goes away stops the work: what waits is dropped, what reads stops before its next part. All methods here block on the disk:
+a server calls them off its event loop. A dataset is answered for only when its manifest's signature verifies against a trusted key; ids
+are matched against their pattern before they meet a path.
 """
 
 import hashlib

@@ -2,6 +2,50 @@
 
 The widget's traits are references and view state only, a few hundred bytes: a saved notebook holds no pixel, and the image
 is there while the kernel computes.
+
+THE CONTRACT with the browser (``extensions/frontend/widget``).
+
+`SeriesView`, bundle ``viewer``. Traits from Python only: ``series`` and ``label`` (``dataset/series``; ``label`` may be "" and may change
+while it is shown: then labels load anew), ``group`` ("" or a name) with ``linked`` (of ``index``, ``window``, ``zoom``, ``plane``): views
+of a page with the same group follow each other in these, in the browser, so also while the kernel computes; ``index`` by the place in the
+patient when ``frame`` (meta) is the same, else by the number. Both ways: ``plane, index, frame, window, overlay, opacity``, and ``zoom``
+(1: the slice fits), ``pan`` ([right, down] in screen pixels at zoom 1), ``rotation`` (0, 90, 180, 270), ``flip`` ([across, down]),
+``invert``, ``hidden`` (numbers of segments that are not shown), ``marks``. A browser sends what changed when the hand rests (120 ms).
+
+``marks`` is a list of annotations, geometry only, no values: ``{"id": "…", "kind": "length" | "bidirectional" | "angle" | "ellipse" |
+"rectangle" | "freehand" | "point", "plane": "axial", "index": 12, "frame": 0, "points": [[z, y, x], …], "label": ""}``. Points are voxel
+coordinates of level 0, whole numbers at voxel centres. length: 2 ends; bidirectional: 4, the long axis, then the short one; angle: 3, the
+vertex in the middle; ellipse: 4, the ends of one axis, then of the other; rectangle: its 4 corners around; freehand: 3 or more, closed by
+itself; point: 1. Python measures (`SeriesView.annotations`).
+
+Custom messages, for a browser that reaches no gateway (no server extension, VS Code, a kernel elsewhere). They carry the gateway's own
+routes:
+
+- browser -> kernel ``{"kind": "get", "id": n, "path": "series/…/slice", "query": {"plane": "axial", …}, "headers": {}}``; ``path`` as
+  below ``api/``, or ``static/<bundle>``.
+- kernel -> browser ``{"kind": "answer", "id": n, "status": 200, "headers": {…}, "parts": k, "part": i}`` with the body in ``buffers``,
+  at most 4 MiB a message, in order (``parts`` 1 for most); ``encoding: "gzip"`` when the whole body is gzip-coded (DecompressionStream),
+  else "". Problems have their JSON as body.
+- browser -> kernel ``{"kind": "cancel", "id": n}``: what has not been read is not sent.
+- ``{"kind": "hello"}`` browser -> kernel is answered ``{"kind": "hello", "gateway": true}``; a kernel that does not answer within
+  seconds has ended.
+
+A browser asks HTTP first and turns to messages when that is not there (fetch of ``cohortlab/api/datasets`` is 404 without problem JSON,
+or the page names no base path), shows a hint that this way is slower, and prefers ``format=webp`` while scrolling. The stub (`assets.py`)
+gets the bundle itself by such a message, makes a module of it, and calls its ``render({model, el, transport: "messages"})``; else
+``transport`` is undefined.
+
+Segmentation, browser -> kernel: ``{"kind": "brush", "segment": 1, "index": z, "frame": 0, "shape": [rows, columns]}`` with one buffer:
+the segment's mask of slice ``z`` of the array's first axis of space after the edit, bits packed row by row, most significant first
+(NumPy's packbits). Kernel -> browser ``{"kind": "saved", "what": "segmentation" | "annotations"}`` after a save. ``{"kind": "save", "what": …}`` browser -> kernel asks for
+one, to the default place.
+
+Display: ``text/plain`` always; ``application/vnd.jupyter.widget-view+json``; and ``application/vnd.cohortlab.view+json``: ``{"model_id",
+"text", "version": 1}``, which our JupyterLab extension prefers: it shows the widget when the kernel still has that model, else the text.
+``image/png`` only for public data.
+
+`GalleryView`, bundle ``gallery``: ``items`` (list of ``{"series": "dataset/series", "version": "…", "title": "…", "text": "…"}``),
+``selected`` (list of ``dataset/series``; both ways), ``size`` (pixels of a thumbnail). Messages as above. Thumbnails come from ``thumbnail``.
 """
 
 from collections.abc import Mapping, Sequence
