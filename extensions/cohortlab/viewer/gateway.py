@@ -27,15 +27,17 @@ is ``<version>-<version of the image>``. Every answer has a strong ``ETag``; ``I
     the level's voxels cuts a part out (slides, mammograms), clipped to the slice.
 
     ``format=raw`` (default): little-endian values. ``X-Cohortlab-Type`` is int16, uint16, int8, uint8 or float32, ``X-Cohortlab-Shape``
-    is ``rows,columns`` or, in colour, ``rows,columns,3`` (red, green, blue side by side). ``X-Cohortlab-Meaning`` is ``values``, ``colour``,
+    is ``rows,columns`` or, in colour, ``rows,columns,3`` (red, green, blue side by side). ``X-Cohortlab-Meaning`` is ``values``,
+    ``colour``,
     ``labels`` or ``fraction``.
 
     ``format=webp``: ``image/webp``, 8 bits, lossy, after the window ``center``, ``width`` (PS3.3 C.11.2.1.2.1; the series' own without),
     dark and bright exchanged for MONOCHROME1; for readers without WebGL or with a slow line. Not of labels. Neither turned nor flipped.
 
     Segmentations: plain, their own voxels; with ``on={image}`` or ``on={dataset}/{image}`` laid on that image's grid, nearest neighbour,
-    ``plane``, ``index`` and ``level`` being the image's. Meaning ``labels``: segment numbers, 0 outside, the highest where segments overlap; of a
-    fractional one each voxel has the segment of the greatest value of at least a half. With ``segment=<number>`` only that segment:
+    ``plane``, ``index`` and ``level`` being the image's. Meaning ``labels``: segment numbers, 0 outside, the highest where segments
+    overlap; of a fractional one each voxel has the segment of the greatest value of at least a half. With ``segment=<number>`` only that
+    segment:
     ``labels`` holds 0 and the number; a fractional one gives ``fraction``: stored values, times ``rescale.slope`` a fraction.
 ``series/{dataset}/{series}/volume[?level=][&t=][&v=]``
     A whole level in one answer, raw as above, shape ``z,y,x`` or ``z,y,x,3``. Without ``level`` the finest of at most 8 MiB, else the

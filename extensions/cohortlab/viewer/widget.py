@@ -37,15 +37,16 @@ gets the bundle itself by such a message, makes a module of it, and calls its ``
 
 Segmentation, browser -> kernel: ``{"kind": "brush", "segment": 1, "index": z, "frame": 0, "shape": [rows, columns]}`` with one buffer:
 the segment's mask of slice ``z`` of the array's first axis of space after the edit, bits packed row by row, most significant first
-(NumPy's packbits). Kernel -> browser ``{"kind": "saved", "what": "segmentation" | "annotations"}`` after a save. ``{"kind": "save", "what": …}`` browser -> kernel asks for
-one, to the default place.
+(NumPy's packbits). Kernel -> browser ``{"kind": "saved", "what": "segmentation" | "annotations"}`` after a save. ``{"kind": "save",
+"what": …}`` browser -> kernel asks for one, to the default place.
 
 Display: ``text/plain`` always; ``application/vnd.jupyter.widget-view+json``; and ``application/vnd.cohortlab.view+json``: ``{"model_id",
 "text", "version": 1}``, which our JupyterLab extension prefers: it shows the widget when the kernel still has that model, else the text.
 ``image/png`` only for public data.
 
 `GalleryView`, bundle ``gallery``: ``items`` (list of ``{"series": "dataset/series", "version": "…", "title": "…", "text": "…"}``),
-``selected`` (list of ``dataset/series``; both ways), ``size`` (pixels of a thumbnail). Messages as above. Thumbnails come from ``thumbnail``.
+``selected`` (list of ``dataset/series``; both ways), ``size`` (pixels of a thumbnail). Messages as above. Thumbnails come from
+``thumbnail``.
 """
 
 from collections.abc import Mapping, Sequence
