@@ -17,6 +17,7 @@ from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
 from cohortlab_hub.jobs.room import running
 from cohortlab_hub.jobs.routes import router as jobs_router
+from cohortlab_hub.sessions.routes import router as sessions_router
 from cohortlab_hub.settings import Settings
 
 SERVICE = "cohortlab"
@@ -60,7 +61,7 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
         return {"status": "ok"}
 
     api = APIRouter(prefix=f"{prefix}/api/v1")
-    for router in (access_router, catalogue_router, jobs_router):
+    for router in (access_router, catalogue_router, jobs_router, sessions_router):
         api.include_router(router)
     app.include_router(api)
     return app
