@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cohortlab.keys import PublicKey
+from cohortlab_hub.sessions.settings import GpuKind, Kubernetes, Profile, Queue, Sessions
 from cohortlab_hub.settings_parts import AccountName, File, FilePath, Folder, Identifier, Part, TrustedKey
 
 
@@ -91,12 +92,6 @@ class Federation(Part):
     silence_seconds: int = Field(default=60, ge=5, description="A site that does not speak for so long is lost.")
 
 
-class Sessions(Part):
-    """Sessions on this machine. `isolate`: ``auto`` separates them where the system can; ``required`` starts none otherwise."""
-
-    isolate: Literal["auto", "required"] = "auto"
-
-
 class Settings(Part):
     """All of workbench.yaml."""
 
@@ -108,6 +103,10 @@ class Settings(Part):
     steward_groups: list[Identifier] = ["stewards"]
     trusted_keys: list[TrustedKey] = Field(min_length=1)
     sessions: Sessions = Sessions()
+    profiles: dict[Identifier, Profile] = {}
+    gpus: dict[Identifier, GpuKind] = {}
+    queue: Queue = Queue()
+    kubernetes: Kubernetes | None = None
     datasets: dict[Identifier, Dataset] = {}
     federation: Federation | None = None
 

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from cohortlab.errors import InvalidInputError, NotFoundError
+from cohortlab_hub.sessions.settings import wrong_names
 from cohortlab_hub.settings import Settings
 
 _SPOKEN = {
@@ -55,7 +56,7 @@ def parse(data: Any, file: Path) -> Settings:
         settings = Settings.model_validate(data, context={"folder": file.parent})
     except ValidationError as error:
         raise SettingsError(file, [_problem(entry["loc"], entry["type"], entry["msg"]) for entry in error.errors()]) from None
-    problems = _unknown_names(settings)
+    problems = _unknown_names(settings) + wrong_names(settings)
     if problems:
         raise SettingsError(file, problems)
     return settings
