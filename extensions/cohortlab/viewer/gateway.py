@@ -73,85 +73,81 @@ a server calls them off its event loop. A dataset is answered for only when its 
 are matched against their pattern before they meet a path.
 """
 
-import hashlib
-import json
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey
-from cohortlab.store import SeriesAttributes, SeriesRef, Store
-from cohortlab.store.contracts import check_dataset_id
+from cohortlab.store import AccessCondition, Manifest, SeriesAttributes, Store
+from cohortlab.store.contracts import StoreObject, check_dataset_id
+from cohortlab.store.layout import image_path
 from cohortlab.store.session import session_folder, session_keys
-from cohortlab.viewer import slices
+from cohortlab.viewer import pictures, slices
+from cohortlab.viewer.answers import NEVER, Answer, ArrayGoneError, SliceRequest, Stop, cache_control, digest, json_answer, version_of
+from cohortlab.viewer.arrays import ARRAYS, Arrays
+from cohortlab.viewer.objects import object_answer
 from cohortlab.viewer.planes import Plane, plane_named, planes
+from cohortlab.viewer.slices import Series
 
 _AUTO_WINDOW_PERCENTILES = (1, 99)
 _MAX_SAMPLED = 2_000_000  # values that an automatic window is made from
 _DESCRIPTIONS = 4096  # kept, of a few kB each
-_FOR_EVER = "private, max-age=31536000, immutable"
-_ASK_AGAIN = "private, no-cache"
+_THUMBNAILS = 1024  # kept, of a few kB each
+_OPENED = 256  # arrays kept open
+_LOOKED_AT = 16  # objects of a level that are looked for before each read; of more, zarr's own reading must tell
+_FIRST_VOLUME = 8 * 2**20  # bytes of a level that is sent when none is named
+_PUBLIC = "PUBLIC"
+THUMBNAIL_SIZES = range(16, 513)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What to send: a body and its headers. `etag` names the content."""
+class _Mounted:
+    """A store that verified: the state of its manifest's file then, and its objects by path."""
 
-    body: bytes
-    content_type: str
-    etag: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SliceRequest:
-    """Which slice: of `level`, the `index` in that level's own voxels, `frame` of a fourth axis; `on` an image's grid."""
-
-    plane: str
-    index: int
-    level: int = 0
-    frame: int = 0
-    on: str = ""
-    version: str = ""
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "SliceRequest":
-        """From the parameters of a URL (``plane, index, level, t, on, v``). Raises `InvalidInputError`."""
-        unknown = set(query) - {"plane", "index", "level", "t", "on", "v", "_xsrf"}
-        if unknown or "plane" not in query or "index" not in query:
-            raise InvalidInputError("A slice is asked for by plane and index, and may name level, t, on and v.")
-        return cls(
-            query["plane"], _number(query, "index"), _number(query, "level"), _number(query, "t"), query.get("on", ""), query.get("v", "")
-        )
-
-
-def _number(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - ten digits are past any image's size
-        raise InvalidInputError(f"{name} must be a whole number.")
-    return int(text)
+    state: tuple[int, int, int]
+    store: Store
+    objects: Mapping[str, StoreObject]
 
 
 class Gateway:
-    """Answers for the datasets under `folder` whose manifests verify against one of `trusted`."""
+    """Answers for the datasets under `folder` whose manifests verify against one of `trusted`, and for a kernel's `arrays`."""
 
-    def __init__(self, folder: Path, trusted: tuple[PublicKey, ...]) -> None:
+    def __init__(self, folder: Path, trusted: tuple[PublicKey, ...], arrays: Arrays | None = None) -> None:
         self.folder = folder
         self.trusted = trusted
-        self._stores: dict[str, tuple[tuple[int, int, int], Store]] = {}
+        self.arrays = arrays
+        self._stores: dict[str, _Mounted] = {}
         self._meta: dict[str, dict[str, Any]] = {}
+        self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, tuple[int, int, int], str, int], Any] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
     def from_environment(cls) -> "Gateway":
-        """For this session's datasets and keys. Without a key there is a gateway, but nothing that it serves."""
-        return cls(session_folder(), tuple(session_keys()) if os.environ.get("COHORTLAB_TRUSTED_KEYS", "").strip() else ())
+        """For this session's datasets, keys and arrays. Without a key there is a gateway, but no dataset that it serves."""
+        keys = tuple(session_keys()) if os.environ.get("COHORTLAB_TRUSTED_KEYS", "").strip() else ()
+        return cls(session_folder(), keys, Arrays.from_environment())
+
+    def place(self, dataset: str) -> Path | None:
+        """The folder of a dataset's store; None when there is none such. `dataset` is a dataset's id in its form."""
+        return self.folder / dataset
+
+    def names(self) -> list[str]:
+        """What may be datasets. Raises `StorageError` when the folder cannot be read."""
+        try:
+            return sorted(entry.name for entry in self.folder.iterdir() if entry.is_dir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StorageError(f"The datasets folder cannot be read ({error.strerror}).") from error
 
     def store(self, dataset: str) -> Store:
         """The dataset's store, verified again whenever its manifest's file changed.
@@ -160,37 +156,46 @@ class Gateway:
             NotFoundError: no such dataset is mounted here.
             IntegrityError: its manifest is not signed by a trusted key, or is another dataset's.
         """
+        return self._mounted(dataset).store
+
+    def _mounted(self, dataset: str) -> _Mounted:
         try:
-            path = self.folder / check_dataset_id(dataset)
-            status = (path / "dataset.json").stat()
+            path = self.place(check_dataset_id(dataset))
+            status = (path / "dataset.json").stat() if path is not None else None
         except (InvalidInputError, OSError):
-            raise NotFoundError("There is no such dataset in this session.", hint="cl.datasets() lists those there are.") from None
+            path = status = None
+        if path is None or status is None:
+            raise NotFoundError("There is no such dataset here, or not any more.", hint="cl.datasets() lists those there are.")
         state = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._lock:
             known = self._stores.get(dataset)
-        if known is not None and known[0] == state:
-            return known[1]
+        if known is not None and known.state == state and known.store.path == path:
+            return known
         store = Store.open(path, trusted=self.trusted)
         if store.id != dataset:
             raise IntegrityError(f"The folder {dataset} holds another dataset.", hint="Mount each dataset under its own id.")
+        made = _Mounted(state, store, {item.path: item for item in store.manifest.objects})
         with self._lock:
-            self._stores[dataset] = (state, store)
-        return store
+            self._stores[dataset] = made
+        return made
 
-    def series(self, dataset: str, series: str) -> SeriesRef:
+    def series(self, dataset: str, series: str) -> Series:
         """One series by its id. Raises `NotFoundError`, and `IntegrityError` as `store` does."""
+        if dataset == ARRAYS:
+            if self.arrays is None:
+                raise ArrayGoneError("There are no arrays here.")
+            return self.arrays.series(series)
         return self.store(dataset)[series]
 
-    def datasets(self) -> Answer:
-        """The mounted datasets that verify, with their series; others are named with the reason why they are not served."""
-        try:
-            names = sorted(entry.name for entry in self.folder.iterdir() if entry.is_dir())
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise StorageError(f"The datasets folder cannot be read ({error.strerror}).") from error
+    def datasets(self, visible: Collection[str] | None = None) -> Answer:
+        """The mounted datasets that verify, with their series; others are named with the reason why they are not served.
+
+        Only those in `visible`, where it is given.
+        """
         found: list[dict[str, Any]] = []
-        for name in names:
+        for name in self.names():
+            if visible is not None and name not in visible:
+                continue
             try:
                 manifest = self.store(name).manifest
             except NotFoundError:
@@ -199,110 +204,266 @@ class Gateway:
                 found.append({"id": name, "error": error.message, "code": error.code})
                 continue
             listed = [entry.model_dump(mode="json") for entry in manifest.series]
-            found.append({"id": name, "version": manifest.version, "title": manifest.title, "series": listed})
-        return _json_answer({"datasets": found})
+            found.append(
+                {"id": name, "version": manifest.version, "title": manifest.title, "public": is_public(manifest), "series": listed}
+            )
+        return json_answer({"datasets": found})
 
     def meta(self, dataset: str, series: str) -> Answer:
         """What a viewer must know of a series before it shows a slice."""
-        return _json_answer(self.describe(dataset, series))
+        return json_answer(self.describe(dataset, series))
 
     def describe(self, dataset: str, series: str) -> dict[str, Any]:
         """The same as a dictionary of plain JSON values."""
         ref = self.series(dataset, series)
-        attributes = ref.attributes
-        key = f"{dataset}/{series}/{attributes.digests.pixels}"
+        key = f"{dataset}/{series}/{ref.attributes.digests.pixels}"
         with self._lock:
             known = self._meta.get(key)
         if known is None:
-            known = _describe(dataset, ref)
+            known = self._describe(dataset, ref)
             with self._lock:
                 if len(self._meta) >= _DESCRIPTIONS:
                     self._meta.clear()
                 self._meta[key] = known
         return known
 
-    def slice(self, dataset: str, series: str, request: SliceRequest) -> Answer:
-        """One slice as raw little-endian values, rows first; shape and type are in the headers.
-
-        With `request.on` the series is a segmentation, laid on the grid of the image of that id in the same dataset.
+    def slice(self, dataset: str, series: str, request: SliceRequest, stop: Stop = NEVER) -> Answer:
+        """One slice, raw or as a picture, as the contract says.
 
         Raises:
-            NotFoundError, InvalidInputError, TooLargeError: as their texts say.
+            NotFoundError, InvalidInputError, TooLargeError, StorageError: as their texts say.
         """
         ref = self.series(dataset, series)
-        identity = [ref.attributes.digests.pixels]
-        if request.on:
-            image = self.series(dataset, request.on)
-            identity.append(image.attributes.digests.pixels)
-            plane = plane_named(_planes(image.attributes), request.plane)
-            if ref.attributes.kind != "segmentation":
-                raise InvalidInputError("Only a segmentation can be laid on an image.")
-            values = slices.read_label_slice(ref, image, plane.axis, request.index, level=request.level)
+        attributes, identity = ref.attributes, [ref.attributes.digests.pixels]
+        picks: dict[str, Any] = {"level": request.level, "frame": request.frame, "region": request.region, "stop": stop}
+        meaning = _meaning(attributes, request.segment)
+        if request.on or request.segment is not None:
+            if attributes.kind != "segmentation":
+                raise InvalidInputError("Only a segmentation has segments and can be laid on an image.")
+            image_dataset, _, image_series = request.on.rpartition("/")
+            image = self.series(image_dataset or dataset, image_series) if request.on else ref
+            if request.on:
+                identity.append(image.attributes.digests.pixels)
+            plane = plane_named(planes_of(image_dataset or dataset, image.attributes), request.plane)
+            ready, shown = self._ready(dataset, ref, 0), self._ready(image_dataset or dataset, image, request.level)
+            values = slices.read_label_slice(ready, shown, plane.axis, request.index, segment=request.segment, **picks)
         else:
-            plane = plane_named(_planes(ref.attributes), request.plane)
-            values = slices.read_slice(ref, plane.axis, request.index, level=request.level, frame=request.frame)
-        named = f"{identity}/{request.plane}/{request.level}/{request.index}/{request.frame}"
-        rows, columns = values.shape
+            plane = plane_named(planes_of(dataset, attributes), request.plane)
+            values = slices.read_slice(self._ready(dataset, ref, request.level), plane.axis, request.index, **picks)
+        named = digest(f"{identity}/{replace(request, version='')!r}".encode())
+        headers = {"Cache-Control": cache_control(request.version, *identity), "X-Cohortlab-Meaning": meaning}
+        if request.picture:
+            if attributes.kind == "segmentation":
+                raise InvalidInputError("Labels are no picture: ask for them with format=raw.")
+            stop.check()
+            window = request.window or tuple(self.describe(dataset, series)["window"] or (0.5, 1.0))
+            shown_as = pictures.windowed(values, (window[0], window[1]), inverted=attributes.photometric == "MONOCHROME1")
+            return Answer(pictures.webp(shown_as), "image/webp", named, headers)
+        return Answer(values.tobytes(), "application/octet-stream", named, headers | _form(values))
+
+    def volume(
+        self, dataset: str, series: str, *, level: int | None = None, frame: int = 0, version: str = "", stop: Stop = NEVER
+    ) -> Answer:
+        """A whole level; without `level` the finest of at most 8 MiB, else the coarsest. Raises as `slice`."""
+        ref = self.series(dataset, series)
+        if level is None:
+            last = len(ref.attributes.levels) - 1
+            level = next((n for n in range(last) if slices.volume_bytes(ref, n) <= _FIRST_VOLUME), last)
+        values = slices.read_volume(self._ready(dataset, ref, level), level, frame=frame, stop=stop)
+        pixels = ref.attributes.digests.pixels
         headers = {
-            "Cache-Control": _FOR_EVER if request.version == version_of(*identity) else _ASK_AGAIN,
-            "X-Cohortlab-Shape": f"{rows},{columns}",
-            "X-Cohortlab-Type": values.dtype.name,
+            "Cache-Control": cache_control(version, pixels),
+            "X-Cohortlab-Level": str(level),
+            "X-Cohortlab-Meaning": _meaning(ref.attributes, None),
         }
-        return Answer(values.tobytes(), "application/octet-stream", _digest(named.encode()), headers)
+        return Answer(values.tobytes(), "application/octet-stream", digest(f"{pixels}/{level}/{frame}".encode()), headers | _form(values))
+
+    def thumbnail(self, dataset: str, series: str, *, size: int = 128, version: str = "", stop: Stop = NEVER) -> Answer:
+        """The middle slice of the acquisition's plane as WebP, hung as on the screen, the longer side `size`. Raises as `slice`."""
+        if size not in THUMBNAIL_SIZES:
+            raise InvalidInputError(f"A thumbnail has {THUMBNAIL_SIZES[0]} to {THUMBNAIL_SIZES[-1]} pixels.")
+        ref = self.series(dataset, series)
+        pixels = ref.attributes.digests.pixels
+        key = (f"{dataset}/{series}/{pixels}", size)
+        with self._lock:
+            body = self._thumbnails.get(key)
+        if body is None:
+            body = pictures.encoded(self.picture(dataset, series, size, stop=stop), "webp")
+            with self._lock:
+                self._thumbnails[key] = body
+                while len(self._thumbnails) > _THUMBNAILS:
+                    self._thumbnails.popitem(last=False)
+        return Answer(body, "image/webp", digest(f"{pixels}/{size}".encode()), {"Cache-Control": cache_control(version, pixels)})
+
+    def picture(
+        self,
+        dataset: str,
+        series: str,
+        size: int,
+        *,
+        where: tuple[str, int, int] | None = None,
+        window: tuple[float, float] | None = None,
+        stop: Stop = NEVER,
+    ) -> Image:
+        """A slice as it hangs on the screen, the longer side `size`; `where` is (plane, index in level 0, frame), the middle without."""
+        ref = self.series(dataset, series)
+        attributes = ref.attributes
+        found = planes_of(dataset, attributes)
+        plane = found[0] if where is None else plane_named(found, where[0])
+        index, frame = (plane.count // 2, 0) if where is None else where[1:]
+        level = _level_for(attributes, plane, size)
+        depth = slices.volume_shape(attributes, level)["zyx".index(plane.axis)]
+        at = min(index * depth // plane.count, depth - 1)
+        values = slices.read_slice(self._ready(dataset, ref, level), plane.axis, at, level=level, frame=frame, stop=stop)
+        if attributes.kind == "segmentation":
+            grey = np.where(values > 0, 255, 0).astype(np.uint8)
+        else:
+            center, width = window or self.describe(dataset, series)["window"] or (0.5, 1.0)
+            grey = pictures.windowed(values, (center, width), inverted=attributes.photometric == "MONOCHROME1")
+        return pictures.scaled(pictures.hung(grey, plane), plane, size)
+
+    def object(self, dataset: str, series: str, key: str, wanted: str | None = None, version: str = "", *, head: bool = False) -> Answer:
+        """An object of the series' Zarr group as it is stored, or the range `wanted` of it, a ``Range`` header. Raises as its texts say."""
+        if dataset == ARRAYS:
+            raise NotFoundError("Arrays of a kernel are not stored as Zarr.", hint="Ask for slices.")
+        mounted = self._mounted(dataset)
+        ref = mounted.store[series]
+        item = mounted.objects.get(f"{ref.name}/{key}")
+        cache = cache_control(version, ref.attributes.digests.pixels)
+        return object_answer(mounted.store.path, item, wanted, cache, head=head)
+
+    def case(self, dataset: str, series: str) -> str:
+        """A name of the series' patient that tells nothing, to count cases by."""
+        patient = "" if dataset == ARRAYS else self.series(dataset, series).attributes.patient_id
+        return digest(f"{dataset}/{patient}".encode())
+
+    def _ready(self, dataset: str, ref: Series, level: int) -> Series:
+        """The series with the array of `level` kept open; raises `StorageError` when objects of that level have vanished meanwhile."""
+        slices.level_shape(ref.attributes, level)
+        if dataset == ARRAYS:
+            return ref
+        mounted = self._mounted(dataset)
+        stored = mounted.store[ref.id]
+        below = f"{stored.name}/{image_path(level)}/c/"
+        _present(mounted, below)
+        key = (dataset, mounted.state, ref.id, level)
+        with self._lock:
+            array = self._opened.get(key)
+        if array is None:
+            array = stored.array(level)
+            with self._lock:
+                self._opened[key] = array
+                while len(self._opened) > _OPENED:
+                    self._opened.popitem(last=False)
+        return _Open(ref, level, array)
+
+    def _describe(self, dataset: str, ref: Series) -> dict[str, Any]:
+        attributes = ref.attributes
+        plain = attributes.model_dump(
+            mode="json",
+            include={
+                "kind", "modality", "dims", "shape", "levels", "dtype", "affine", "spacing", "regular", "irregular_reason", "axis",
+                "samples", "fractional", "tiles", "space", "units", "rescale", "suv", "photometric", "body_part", "description",
+                "laterality", "view",
+                "segments", "source_series",
+            },
+        )  # fmt: skip
+        window = attributes.window
+        if window is None and attributes.kind == "image" and not attributes.samples:
+            window = _automatic_window(self._ready(dataset, ref, len(attributes.levels) - 1))
+        frame = attributes.frame_of_reference_uid
+        labels = [] if dataset == ARRAYS else [one.id for one in self.store(dataset).segmentations if one.source_series == ref.id]
+        return {
+            "dataset": dataset,
+            "series": ref.id,
+            "version": version_of(attributes.digests.pixels),
+            **plain,
+            "frame": None if frame is None or attributes.affine is None else digest(frame.encode())[:12],
+            "segmentations": labels,
+            "window": None if window is None else [float(value) for value in window],
+            "planes": [plane.to_json() for plane in planes_of(dataset, attributes)],
+        }
 
 
-def version_of(*pixels: str) -> str:
-    """The short name of the pixels that a URL may name to be kept for ever."""
-    return "-".join(digest[:16] for digest in pixels)
+@dataclass(frozen=True)
+class _Open:
+    """A series one of whose arrays is open."""
+
+    ref: Series
+    level: int
+    opened: Any
+
+    @property
+    def id(self) -> str:
+        return self.ref.id
+
+    @property
+    def attributes(self) -> SeriesAttributes:
+        return self.ref.attributes
+
+    def array(self, level: int = 0) -> Any:
+        return self.opened if level == self.level else self.ref.array(level)
+
+    def affine(self, level: int = 0) -> Any:
+        return self.ref.affine(level)
 
 
-def _planes(attributes: SeriesAttributes) -> tuple[Plane, ...]:
+def _present(mounted: _Mounted, below: str) -> None:
+    """See that the objects under `below` are there in full: zarr takes one that vanished after it was opened for zeros."""
+    items = [item for path, item in mounted.objects.items() if path.startswith(below)]
+    for item in items if len(items) <= _LOOKED_AT else ():
+        try:
+            size = (mounted.store.path / item.path).stat().st_size
+        except OSError:
+            size = -1
+        if size != item.size:
+            raise StorageError(
+                "A part of this series is missing or cut short.", hint="Tell the data steward, who can run `cohortlab verify`."
+            )
+
+
+def is_public(manifest: Manifest) -> bool:
+    """Whether anybody may see the dataset: it may be downloaded, and its DCAT access right (dct:accessRights) is PUBLIC."""
+    right = manifest.dcat.get("accessRights", manifest.dcat.get("dct:accessRights", ""))
+    return manifest.access_condition is AccessCondition.DOWNLOAD and isinstance(right, str) and right.rsplit("/", 1)[-1] == _PUBLIC
+
+
+def planes_of(dataset: str, attributes: SeriesAttributes) -> tuple[Plane, ...]:
+    """The planes of a series of `dataset`, the acquisition's first."""
     orientation = attributes.slices[0].orientation if attributes.slices else None
-    space = attributes.shape[-min(3, sum(name in "zyx" for name in attributes.dims)) :]
-    return planes(space, attributes.affine, attributes.spacing, orientation)
+    space = tuple(size for name, size in zip(attributes.dims, attributes.shape, strict=True) if name in "zyx")
+    return planes(space, attributes.affine, attributes.spacing, orientation, unplaced=dataset == ARRAYS and attributes.regular)
 
 
-def _describe(dataset: str, ref: SeriesRef) -> dict[str, Any]:
-    attributes = ref.attributes
-    plain = attributes.model_dump(
-        mode="json",
-        include={
-            "kind", "modality", "dims", "shape", "levels", "affine", "regular", "irregular_reason", "axis", "units", "rescale",
-            "photometric", "body_part", "description", "laterality", "view", "segments", "source_series",
-        },
-    )  # fmt: skip
-    window = attributes.window
-    if window is None and attributes.kind == "image":
-        window = _automatic_window(ref)
-    return {
-        "dataset": dataset,
-        "series": ref.id,
-        "version": version_of(attributes.digests.pixels),
-        **plain,
-        "window": None if window is None else [float(value) for value in window],
-        "planes": [plane.to_json() for plane in _planes(attributes)],
-    }
+def _meaning(attributes: SeriesAttributes, segment: int | None) -> str:
+    if attributes.kind == "segmentation":
+        return "fraction" if slices.is_fraction(attributes, segment) else "labels"
+    return "colour" if attributes.samples else "values"
 
 
-def _automatic_window(ref: SeriesRef) -> tuple[float, float]:
+def _form(values: Any) -> dict[str, str]:
+    return {"X-Cohortlab-Shape": ",".join(map(str, values.shape)), "X-Cohortlab-Type": values.dtype.name}
+
+
+def _level_for(attributes: SeriesAttributes, plane: Plane, size: int) -> int:
+    """The coarsest level that still has `size` voxels along the longer side of `plane`; the finest where none has."""
+    for level in range(len(attributes.levels) - 1, 0, -1):
+        extents = dict(zip("zyx", slices.volume_shape(attributes, level), strict=True))
+        if max(extents[plane.right.axis], extents[plane.down.axis]) >= size:
+            return level
+    return 0
+
+
+def _automatic_window(ref: Series) -> tuple[float, float]:
     """Centre and width that show all but the extremes of the coarsest level."""
-    array = ref.array(len(ref.attributes.levels) - 1)
-    where: tuple[Any, ...] = (0,) if ref.attributes.axis is not None else ()
-    shape = array.shape[len(where) :]
-    planes_read = max(1, min(shape[0], _MAX_SAMPLED // max(1, int(np.prod(shape[1:])))))
-    first = (shape[0] - planes_read) // 2
-    values = np.asarray(array[(*where, slice(first, first + planes_read))])
+    level = len(ref.attributes.levels) - 1
+    if slices.volume_bytes(ref, level) <= slices.MAX_SLICE_BYTES:
+        values = slices.read_volume(ref, level)
+    else:
+        values = slices.read_slice(ref, "z", slices.volume_shape(ref.attributes, level)[0] // 2, level=level)
+    values = values.ravel()[:: max(1, values.size // _MAX_SAMPLED)]
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.5, 1.0
     low, high = np.percentile(finite, _AUTO_WINDOW_PERCENTILES)
     return float(low + high) / 2, max(float(high - low), 1.0 if values.dtype.kind in "iu" else 1e-6)
-
-
-def _json_answer(value: dict[str, Any]) -> Answer:
-    body = json.dumps(value, allow_nan=False).encode()
-    return Answer(body, "application/json", _digest(body), {"Cache-Control": _ASK_AGAIN})
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]

@@ -61,6 +61,8 @@ def planes(
     affine: Sequence[Sequence[float]] | None,
     spacing: Sequence[float | None] = (),
     orientation: Sequence[float] | None = None,
+    *,
+    unplaced: bool = False,
 ) -> tuple[Plane, ...]:
     """The planes of an image, the acquisition's first.
 
@@ -70,8 +72,12 @@ def planes(
             which have one plane only, named ``image``.
         spacing: mm a voxel as `shape`; used where there is no affine. Unknown ones count as equal.
         orientation: ImageOrientationPatient where there is no affine, for the letters.
+        unplaced: a regular array whose place in the patient nobody told. It has a plane across each of its axes, ``z``, ``y``, ``x``,
+            with the later axes to the right and to the bottom, and no letters.
     """
     volume = (1, *shape)[-3:]
+    if affine is None and unplaced and volume[0] > 1:
+        return _unplaced(volume, spacing)
     if affine is None or len(shape) != len(_AXES):
         return (_image(volume, spacing, orientation),)
     matrix = np.asarray(affine, dtype=np.float64)[:3, :3]
@@ -91,6 +97,16 @@ def planes(
         axis = array_of[normal]
         found.append(Plane(name, _AXES[axis], volume[axis], float(lengths[axis]), side(*right), side(*down)))
     return tuple(sorted(found, key=lambda plane: plane.axis != "z"))
+
+
+def _unplaced(volume: Sequence[int], spacing: Sequence[float | None]) -> tuple[Plane, ...]:
+    known = [float(value) if value else 1.0 for value in (*(None,) * 3, *spacing)[-3:]]
+    sides = [Side(name, 1, count, gap, None) for name, count, gap in zip(_AXES, volume, known, strict=True)]
+    found = []
+    for axis in sides:
+        down, right = (side for side in sides if side is not axis)
+        found.append(Plane(axis.axis, axis.axis, axis.count, axis.spacing, right, down))
+    return tuple(found)
 
 
 def _image(volume: Sequence[int], spacing: Sequence[float | None], orientation: Sequence[float] | None) -> Plane:

@@ -2,11 +2,12 @@
 
 Every route but the bundles, which are published code without data, needs the session's user; JupyterHub's or Jupyter's
 XSRF check stays on. Errors are RFC 9457 problem JSON. The gateway reads in a few threads of its own, so the server's event
-loop, and with it kernels and terminals, never waits for a disk.
+loop, and with it kernels and terminals, never waits for a disk; a question whose asker has gone is dropped or stops.
 """
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -17,78 +18,43 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
+from tornado.ioloop import PeriodicCallback
 
-from cohortlab.errors import (
-    CohortlabError,
-    IntegrityError,
-    InvalidInputError,
-    NotFoundError,
-    RefusedError,
-    StorageError,
-    UnavailableError,
-)
+from cohortlab.errors import CohortlabError, NotFoundError
 from cohortlab.viewer import assets
-from cohortlab.viewer.gateway import Answer, Gateway, SliceRequest
-from cohortlab.viewer.slices import TooLargeError
+from cohortlab.viewer.answers import Stop, pairs
+from cohortlab.viewer.api import Api, Reply, problem, status_of
+from cohortlab.viewer.arrays import FOLDER_VARIABLE, Arrays, make_folder
+from cohortlab.viewer.gateway import Gateway
+from cohortlab.viewer.tally import Tally
 from cohortlab.viewer.tutorials import copy_tutorial
 
 _READERS = 4
-_STATUS: tuple[tuple[type[CohortlabError], HTTPStatus], ...] = (
-    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (NotFoundError, HTTPStatus.NOT_FOUND),
-    (InvalidInputError, HTTPStatus.BAD_REQUEST),
-    (RefusedError, HTTPStatus.FORBIDDEN),
-    (IntegrityError, HTTPStatus.CONFLICT),
-    (StorageError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
+_COUNT_MS = 60_000
 _NAME = "([^/]+)"
+_HEADERS = ("if-none-match", "range")
 
 
-class _GatewayHandler(APIHandler):
-    """Base of the API: runs a question off the event loop, answers with it or with a problem."""
+class _ApiHandler(APIHandler):
+    """Base of the API: errors are problems."""
 
     auth_resource = "cohortlab"
 
-    def initialize(self, gateway: Gateway, readers: ThreadPoolExecutor) -> None:
+    def initialize(self, readers: ThreadPoolExecutor) -> None:
         """Take what the extension set up once."""
-        self.gateway = gateway
         self.readers = readers
-        self.pending: asyncio.Future[Any] | None = None
-
-    def on_connection_close(self) -> None:
-        """Forget a question whose asker has gone: a scroll leaves many behind."""
-        if self.pending is not None:
-            self.pending.cancel()
-        super().on_connection_close()
-
-    async def answer(self, question: Callable[[], Answer]) -> None:
-        """Ask the gateway and send what it says."""
-        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, question)
-        try:
-            answer = await self.pending
-        except asyncio.CancelledError:
-            return  # nobody listens
-        self.set_header("ETag", f'"{answer.etag}"')
-        self.set_header("X-Content-Type-Options", "nosniff")
-        for name, value in answer.headers.items():
-            self.set_header(name, value)
-        if self.check_etag_header():
-            self.set_status(HTTPStatus.NOT_MODIFIED)
-            await self.finish(set_content_type=answer.content_type)
-            return
-        await self.finish(answer.body, set_content_type=answer.content_type)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem. Only errors of our own and HTTP's words are told, never an exception's text."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        problem: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status_code).phrase, "status": status_code}
         if isinstance(error, CohortlabError):
-            status_code = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-            self.set_status(status_code)
-            problem |= {"title": HTTPStatus(status_code).phrase, "status": int(status_code), "detail": str(error), "code": error.code}
+            self.set_status(status_of(error))
+            body = problem(error).body
+        else:
+            told = {"type": "about:blank", "title": HTTPStatus(status_code).phrase, "status": status_code}
+            body = json.dumps(told).encode()
         self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps(problem), set_content_type="application/problem+json")
+        self.finish(body, set_content_type="application/problem+json")
 
     def log_exception(self, *exc_info: Any) -> None:
         """Our own errors are answers, not faults of the server."""
@@ -98,39 +64,48 @@ class _GatewayHandler(APIHandler):
         super().log_exception(*exc_info)
 
 
-class DatasetsHandler(_GatewayHandler):
-    """``GET api/datasets``."""
+class PixelHandler(_ApiHandler):
+    """The gateway's routes, see `cohortlab.viewer.gateway`."""
+
+    def initialize(self, readers: ThreadPoolExecutor, api: Api) -> None:  # type: ignore[override]  # tornado's way to pass arguments
+        """Take what the extension set up once."""
+        super().initialize(readers)
+        self.api = api
+        self.stop = Stop()
+        self.pending: asyncio.Future[Any] | None = None
+
+    def on_connection_close(self) -> None:
+        """Forget a question whose asker has gone: a scroll leaves many behind."""
+        self.stop.set()
+        if self.pending is not None:
+            self.pending.cancel()
+        super().on_connection_close()
 
     @web.authenticated
     @authorized
-    async def get(self) -> None:
-        """List the mounted datasets."""
-        await self.answer(self.gateway.datasets)
+    async def get(self, path: str) -> None:
+        """Ask the gateway off the event loop and send what it says."""
+        given = self.request.headers
+        headers = {name: given[name] for name in _HEADERS if name in given}
+        query = pairs(self.request.query)
+        ask: Callable[[], Reply] = lambda: self.api.reply(self.request.method or "GET", path, query, headers, stop=self.stop)  # noqa: E731 - typed
+        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, ask)
+        try:
+            reply: Reply = await self.pending
+        except asyncio.CancelledError:
+            return  # nobody listens
+        self.set_status(reply.status)
+        for name, value in reply.headers.items():
+            self.set_header(name, value)
+        await self.finish(reply.body or None, set_content_type=reply.headers.get("Content-Type", "application/json"))
+
+    head = get
+
+    def compute_etag(self) -> None:
+        """None: the gateway names its content itself."""
 
 
-class MetaHandler(_GatewayHandler):
-    """``GET api/series/{dataset}/{series}/meta``."""
-
-    @web.authenticated
-    @authorized
-    async def get(self, dataset: str, series: str) -> None:
-        """Describe a series."""
-        await self.answer(lambda: self.gateway.meta(dataset, series))
-
-
-class SliceHandler(_GatewayHandler):
-    """``GET api/series/{dataset}/{series}/slice?plane=&index=[&level=][&t=][&on=][&v=]``."""
-
-    @web.authenticated
-    @authorized
-    async def get(self, dataset: str, series: str) -> None:
-        """Send one slice."""
-        query = {name: self.get_query_argument(name) for name in self.request.query_arguments}
-        request = SliceRequest.from_query(query)
-        await self.answer(lambda: self.gateway.slice(dataset, series, request))
-
-
-class TutorialHandler(_GatewayHandler):
+class TutorialHandler(_ApiHandler):
     """``POST api/tutorial``."""
 
     @web.authenticated
@@ -142,7 +117,7 @@ class TutorialHandler(_GatewayHandler):
         await self.finish(json.dumps({"path": path}))
 
 
-class UnknownHandler(_GatewayHandler):
+class UnknownHandler(_ApiHandler):
     """Any other path below ``cohortlab/api/``."""
 
     @web.authenticated
@@ -170,21 +145,33 @@ class BundleHandler(JupyterHandler):
 
 
 def load(serverapp: Any) -> None:
-    """Add the routes to a Jupyter server."""
-    gateway = Gateway.from_environment()
+    """Add the routes to a Jupyter server, and give its kernels a private folder for the arrays that they show."""
+    if Arrays.from_environment() is None:
+        os.environ[FOLDER_VARIABLE] = str(make_folder())  # the server's kernels inherit it
+    gateway, tally = Gateway.from_environment(), Tally()
     readers = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="cohortlab-pixels")
-    shared = {"gateway": gateway, "readers": readers}
+    shared = {"readers": readers}
     base = url_path_join(serverapp.base_url, "cohortlab")
-    series = url_path_join(base, "api/series", _NAME, _NAME)
+    pixels = shared | {"api": Api(gateway, lambda dataset, series, case, size: tally.count("", dataset, series, case, size))}
     serverapp.web_app.add_handlers(
         ".*$",
         [
-            (url_path_join(base, "api/datasets"), DatasetsHandler, shared),
-            (url_path_join(series, "meta"), MetaHandler, shared),
-            (url_path_join(series, "slice"), SliceHandler, shared),
+            (url_path_join(base, "api/(datasets|series/.*)"), PixelHandler, pixels),
             (url_path_join(base, "api/tutorial"), TutorialHandler, shared),
             (url_path_join(base, "api/.*"), UnknownHandler, shared),
             (url_path_join(base, "static", _NAME), BundleHandler),
         ],
     )
+
+    def minute() -> None:
+        for seen in tally.take():
+            serverapp.log.info(
+                "cohortlab: shown of %s: %d series, %d cases, %d answers, %d bytes",
+                *(seen.dataset, len(seen.series), len(seen.cases), seen.answers, seen.bytes),
+            )
+        if gateway.arrays is not None:
+            readers.submit(gateway.arrays.sweep)
+
+    serverapp.cohortlab_minute = PeriodicCallback(minute, _COUNT_MS)
+    serverapp.cohortlab_minute.start()
     serverapp.log.info("Cohortlab serves the datasets under %s", gateway.folder)

@@ -1,30 +1,27 @@
-"""Slices of stored series: which voxels, as which bytes, and labels laid on another series' grid.
+"""Slices and volumes of stored series: which voxels, as which bytes, and labels laid on another series' grid.
 
-Every slice comes in the array's own order: rows are the first, columns the second of the two axes that are left. How it
-is turned and flipped for the screen is the plane's business (`planes.py`).
+Every slice comes in the array's own order: rows are the first, columns the second of the two axes that are left, then red, green
+and blue in colour. How it is turned and flipped for the screen is the plane's business (`planes.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from cohortlab.errors import InvalidInputError, RefusedError, StorageError
+from cohortlab.errors import CohortlabError, InvalidInputError, StorageError
 from cohortlab.store.contracts import SeriesAttributes
+from cohortlab.viewer.answers import NEVER, Region, Stop, TooLargeError
 
 MAX_SLICE_BYTES = 64 * 2**20
 """No answer is larger: a 5,600 x 5,600 mammogram of 16 bits fits."""
 
 _MAX_LABEL_BYTES = 512 * 2**20  # of label voxels read to lay one slice on another grid
+_SLAB = 16  # slices read at once of a volume, a chunk's depth
 _SENT_AS_IS = {"int16", "uint16", "int8", "uint8", "float32"}
 _SPACE = "zyx"
-
-
-class TooLargeError(RefusedError):
-    """An answer would be larger than the gateway sends."""
-
-    code = "too-large"
 
 
 class Series(Protocol):
@@ -55,12 +52,13 @@ class Grid:
 
 def grid(series: Series, level: int) -> Grid:
     """The grid of `level` of a series."""
-    return Grid(_volume(level_shape(series.attributes, level)), series.affine(level))
+    return Grid(volume_shape(series.attributes, level), series.affine(level))
 
 
-def _volume(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    z, y, x = (1, *shape)[-3:]
-    return z, y, x
+def space_shape(dims: Sequence[str], shape: Sequence[int]) -> tuple[int, int, int]:
+    """Voxels as (z, y, x), 1 along a dimension that there is not."""
+    sizes = dict(zip(dims, shape, strict=True))
+    return sizes.get("z", 1), sizes["y"], sizes["x"]
 
 
 def level_shape(attributes: SeriesAttributes, level: int) -> tuple[int, ...]:
@@ -70,49 +68,100 @@ def level_shape(attributes: SeriesAttributes, level: int) -> tuple[int, ...]:
     return attributes.levels[level]
 
 
-def read_slice(series: Series, axis: str, index: int, *, level: int = 0, frame: int = 0) -> npt.NDArray[Any]:
+def volume_shape(attributes: SeriesAttributes, level: int) -> tuple[int, int, int]:
+    """Voxels of `level` as (z, y, x). Raises `InvalidInputError` when there is no such level."""
+    return space_shape(attributes.dims, level_shape(attributes, level))
+
+
+def read_slice(
+    series: Series, axis: str, index: int, *, level: int = 0, frame: int = 0, region: Region | None = None, stop: Stop = NEVER
+) -> npt.NDArray[Any]:
     """One slice of `series` across `axis` (``z``, ``y`` or ``x``) at `index` of `level`, of `frame` of a fourth axis.
 
     Returns:
-        The values, 2-D, over the two other axes in their order (z, y, x), in a type that a browser can take: int16, uint16,
-        int8, uint8 and float32 as stored, others as float32.
+        The values, 2-D, over the two other axes in their order (z, y, x), `region` of them; 3-D with the samples last in colour; in
+        a type that a browser can take: int16, uint16, int8, uint8 and float32 as stored, others as float32.
 
     Raises:
-        InvalidInputError: level, index or frame is outside the series.
+        InvalidInputError: level, index, frame or region is outside the series.
         TooLargeError: the slice is larger than `MAX_SLICE_BYTES`.
+        StorageError: it cannot be read.
     """
     attributes = series.attributes
-    shape = level_shape(attributes, level)
-    volume = _volume(shape)
-    _check(index, volume[_SPACE.index(axis)], "slice")
-    pixels = int(np.prod(volume)) // volume[_SPACE.index(axis)]
+    volume = volume_shape(attributes, level)
+    position = _SPACE.index(axis)
+    _check(index, volume[position], "slice")
+    rows, columns = _cut(volume, position, region)
     array = series.array(level)
-    if pixels * max(array.dtype.itemsize, 1) > MAX_SLICE_BYTES:
-        raise TooLargeError("This slice is larger than the viewer sends.", hint="Ask for a coarser level.")
-    in_space = tuple(index if name == axis else slice(None) for name in _SPACE)
-    # a projection has no z: its one slice is all of it
-    where = (*_selection(attributes, frame), *in_space[-_space(attributes) :])
-    return _for_browser(_read(array, where))
+    pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
+    _bounded(pixels * array.dtype.itemsize * (len(attributes.samples) or 1), "This slice", "Ask for a coarser level or a region.")
+    inside = dict(zip((name for name in _SPACE if name != axis), (rows, columns), strict=True))
+    stop.check()
+    return _for_browser(_read(array, _where(attributes, frame, inside | {axis: index})), attributes)
+
+
+def read_volume(series: Series, level: int, *, frame: int = 0, stop: Stop = NEVER) -> npt.NDArray[Any]:
+    """All voxels of `level`, of `frame` of a fourth axis: (z, y, x), in colour (z, y, x, 3), types as `read_slice`; raises as it does."""
+    attributes = series.attributes
+    depth, height, width = volume_shape(attributes, level)
+    array = series.array(level)
+    samples = len(attributes.samples) or 1
+    _bounded(depth * height * width * samples * array.dtype.itemsize, "This level", "Ask for a coarser level, or for slices.")
+    parts = []
+    for start in range(0, depth, _SLAB):
+        stop.check()
+        where = _where(attributes, frame, {"z": slice(start, start + _SLAB), "y": slice(None), "x": slice(None)})
+        part = _for_browser(_read(array, where), attributes)
+        parts.append(part if "z" in attributes.dims else part[None])
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def volume_bytes(series: Series, level: int) -> int:
+    """Bytes that `read_volume` gives at most."""
+    attributes = series.attributes
+    pixels = int(np.prod(volume_shape(attributes, level)))
+    return pixels * np.dtype(attributes.dtype).itemsize * (len(attributes.samples) or 1)
+
+
+def _bounded(size: int, what: str, hint: str) -> None:
+    if size > MAX_SLICE_BYTES:
+        raise TooLargeError(f"{what} is larger than the viewer sends.", hint=hint)
+
+
+def _cut(volume: Sequence[int], position: int, region: Region | None) -> tuple[slice, slice]:
+    """Rows and columns of a slice across the axis at `position`, those of `region` that it has."""
+    rows, columns = (extent for other, extent in enumerate(volume) if other != position)
+    if region is None:
+        return slice(0, rows), slice(0, columns)
+    row, column, high, wide = region
+    _check(row, rows, "row")
+    _check(column, columns, "column")
+    return slice(row, min(row + high, rows)), slice(column, min(column + wide, columns))
+
+
+def _where(attributes: SeriesAttributes, frame: int, inside: dict[str, Any]) -> tuple[Any, ...]:
+    """The selection over `attributes.dims`; a dimension of space that there is not is left out."""
+    frames = attributes.shape[0] if attributes.axis is not None else 1
+    _check(frame, frames, "frame")
+    found: list[Any] = []
+    for position, name in enumerate(attributes.dims):
+        if name in _SPACE:
+            found.append(inside[name])
+        else:
+            found.append(frame if attributes.axis is not None and position == 0 else slice(None))
+    return tuple(found)
 
 
 def _read(array: Any, where: Any) -> npt.NDArray[Any]:
     """A part of a Zarr array. Raises `StorageError` when it cannot be read or decoded, whatever the codec says."""
     try:
         return np.asarray(array[where])
+    except CohortlabError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         raise StorageError(
             "This part of the series cannot be read.", hint="Tell the data steward, who can run `cohortlab verify`."
         ) from error
-
-
-def _space(attributes: SeriesAttributes) -> int:
-    return sum(name in _SPACE for name in attributes.dims)
-
-
-def _selection(attributes: SeriesAttributes, frame: int) -> tuple[int, ...]:
-    frames = attributes.shape[0] if attributes.axis is not None else 1
-    _check(frame, frames, "frame")
-    return (frame,) if attributes.axis is not None else ()
 
 
 def _check(index: int, count: int, what: str) -> None:
@@ -120,7 +169,9 @@ def _check(index: int, count: int, what: str) -> None:
         raise InvalidInputError(f"This series has no such {what}.", hint=f"Count from 0 to {count - 1}.")
 
 
-def _for_browser(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _for_browser(values: npt.NDArray[Any], attributes: SeriesAttributes) -> npt.NDArray[Any]:
+    if attributes.samples:
+        values = np.moveaxis(values, 0, -1)
     name = values.dtype.name
     if name == "bool":
         values = values.astype(np.uint8)
@@ -129,22 +180,37 @@ def _for_browser(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
 
 
-def read_label_slice(label: Series, image: Series, axis: str, index: int, *, level: int = 0) -> npt.NDArray[np.uint16]:
-    """The labels of the segmentation `label` at the voxels of one slice of `image`, nearest neighbour.
+def read_label_slice(
+    label: Series,
+    image: Series,
+    axis: str,
+    index: int,
+    *,
+    level: int = 0,
+    frame: int = 0,
+    segment: int | None = None,
+    region: Region | None = None,
+    stop: Stop = NEVER,
+) -> npt.NDArray[Any]:
+    """The segmentation `label` at the voxels of one slice of `image`, nearest neighbour.
 
     Returns:
-        Segment numbers, 2-D as `read_slice` gives the image's slice; 0 where there is no segment. Where segments of a
-        stack overlap, the highest number is given.
+        2-D as `read_slice` gives the image's slice: segment numbers, uint16, 0 where there is no segment. Where segments of a
+        stack overlap, the highest number is given; of fractional ones, that of the greatest value of at least a half. With
+        `segment` only that one's voxels; of a fractional one the values as stored, uint8.
 
     Raises:
-        InvalidInputError: level or index is outside the image, or the two do not share a place in the patient.
+        InvalidInputError: level, index or segment is not there, or the two do not share a place in the patient.
         TooLargeError: the slice touches too large a part of the segmentation.
+        StorageError: it cannot be read.
     """
     target = grid(image, level)
     position = _SPACE.index(axis)
     _check(index, target.shape[position], "slice")
-    if int(np.prod(target.shape)) // target.shape[position] * 2 > MAX_SLICE_BYTES:
-        raise TooLargeError("This slice is larger than the viewer sends.", hint="Ask for a coarser level.")
+    cut = _cut(target.shape, position, region)
+    pixels = (cut[0].stop - cut[0].start) * (cut[1].stop - cut[1].start)
+    _bounded(pixels * 2, "This slice", "Ask for a coarser level or a region.")
+    _known_segment(label.attributes, segment)
     source = grid(label, 0)
     to_source = _between(target, source, image.attributes, label.attributes)
     rows, columns = (other for other in range(3) if other != position)
@@ -152,20 +218,31 @@ def read_label_slice(label: Series, image: Series, axis: str, index: int, *, lev
     start = np.zeros(4)
     start[position], start[3] = index, 1
     origin = (to_source @ start)[:3, None, None]
-    row_steps = to_source[:3, rows, None, None] * np.arange(target.shape[rows])[None, :, None]
-    column_steps = to_source[:3, columns, None, None] * np.arange(target.shape[columns])[None, None, :]
+    row_steps = to_source[:3, rows, None, None] * np.arange(cut[0].start, cut[0].stop)[None, :, None]
+    column_steps = to_source[:3, columns, None, None] * np.arange(cut[1].start, cut[1].stop)[None, None, :]
     # a voxel's edge belongs to the higher index, and rounding noise of the matrices must not move it
     nearest = np.floor(origin + row_steps + column_steps + 0.5 + 1e-6).astype(np.int64)
     limits = np.asarray(source.shape)[:, None, None]
     inside = np.all((nearest >= 0) & (nearest < limits), axis=0)
-    found = np.zeros(inside.shape, dtype=np.uint16)
+    found = np.zeros(inside.shape, dtype=np.uint8 if is_fraction(label.attributes, segment) else np.uint16)
     if not inside.any():
         return found
     wanted = nearest[:, inside]
     low, high = wanted.min(axis=1), wanted.max(axis=1) + 1
-    box = _read_box(label, low, high)
+    stop.check()
+    box = _read_box(label, low, high, frame, segment)
     found[inside] = box[tuple(wanted - low[:, None])]
     return found
+
+
+def is_fraction(attributes: SeriesAttributes, segment: int | None) -> bool:
+    """Whether `segment` alone is told in fractions."""
+    return attributes.fractional is not None and segment is not None
+
+
+def _known_segment(attributes: SeriesAttributes, segment: int | None) -> None:
+    if segment is not None and segment not in {one.number for one in attributes.segments}:
+        raise InvalidInputError("The segmentation has no such segment.")
 
 
 def _between(target: Grid, source: Grid, image: SeriesAttributes, label: SeriesAttributes) -> npt.NDArray[np.float64]:
@@ -176,7 +253,7 @@ def _between(target: Grid, source: Grid, image: SeriesAttributes, label: SeriesA
             raise InvalidInputError("The segmentation lies in another frame of reference than the image.")
         solved: npt.NDArray[np.float64] = np.linalg.solve(source.affine, target.affine)
         return solved
-    if _volume(image.shape) != _volume(label.shape):
+    if space_shape(image.dims, image.shape) != space_shape(label.dims, label.shape):
         raise InvalidInputError("The segmentation's place on this image is not known.", hint="Their grids differ and one has no geometry.")
     scale = np.asarray(source.shape, dtype=np.float64) / target.shape
     matrix = np.diag([*scale, 1.0])
@@ -184,12 +261,23 @@ def _between(target: Grid, source: Grid, image: SeriesAttributes, label: SeriesA
     return matrix
 
 
-def _read_box(label: Series, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+def _read_box(label: Series, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], frame: int, segment: int | None) -> npt.NDArray[Any]:
+    """Numbers or, of a fractional segment, values of the box from `low` to `high` (z, y, x)."""
     attributes = label.attributes
-    segments = attributes.shape[0] if attributes.axis is not None else 1
-    if int(np.prod(high - low)) * segments * 2 > _MAX_LABEL_BYTES:
+    numbers = [int(value) for value in attributes.axis.values] if attributes.axis is not None and attributes.axis.name == "segment" else []
+    layers = len(numbers) if numbers and segment is None else 1
+    if int(np.prod(high - low)) * layers * 2 > _MAX_LABEL_BYTES:
         raise TooLargeError("This slice cuts too large a part of the segmentation.", hint="Choose the acquisition's plane.")
-    where = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))[-_space(attributes) :]
-    array = label.array(0)
-    values = _read(array, where) if attributes.axis is None else _read(array, (slice(None), *where)).max(axis=0)
-    return values.astype(np.uint16).reshape(tuple(int(extent) for extent in high - low))
+    inside = {name: slice(int(first), int(last)) for name, first, last in zip(_SPACE, low, high, strict=True)}
+    array, shape = label.array(0), tuple(int(extent) for extent in high - low)
+    if not numbers:
+        values = _read(array, _where(attributes, frame, inside)).reshape(shape)
+        return values if segment is None else np.where(values == segment, values, 0)
+    if segment is not None:
+        return _read(array, _where(attributes, numbers.index(segment), inside)).reshape(shape)
+    stack = _read(array, (slice(None), *_where(attributes, 0, inside)[1:])).reshape(layers, *shape)
+    if attributes.fractional is None:
+        return np.asarray(stack.max(axis=0))
+    most = round(1 / attributes.rescale.slope) if attributes.rescale is not None else int(np.iinfo(stack.dtype).max)
+    best = np.asarray(numbers)[stack.argmax(axis=0)]
+    return np.where(stack.max(axis=0).astype(np.int64) * 2 >= most, best, 0)

@@ -174,7 +174,7 @@ def view(
         label_dataset, label_series = reference(label_image)
         if label_dataset != dataset:
             raise InvalidInputError("The segmentation is of another dataset than the image.")
-        if gateway.series(dataset, label_series).kind != "segmentation":
+        if gateway.series(dataset, label_series).attributes.kind != "segmentation":
             raise InvalidInputError("label_image is not a segmentation.", hint="series.segmentations lists those of a series.")
         label = f"{dataset}/{label_series}"
     _same_store(gateway, image, dataset)

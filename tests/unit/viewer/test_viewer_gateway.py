@@ -11,8 +11,9 @@ from sample_store import CT_SHAPE, DATASET, LESION, ct_values, write_store
 from cohortlab.errors import IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey, create_key
 from cohortlab.viewer import slices
-from cohortlab.viewer.gateway import Gateway, SliceRequest
-from cohortlab.viewer.slices import TooLargeError, read_label_slice, read_slice
+from cohortlab.viewer.answers import SliceRequest, TooLargeError
+from cohortlab.viewer.gateway import Gateway
+from cohortlab.viewer.slices import read_label_slice, read_slice
 
 
 def values_of(answer):
@@ -206,6 +207,9 @@ class InMemory:
             affine=affine,
             axis=axis,
             frame_of_reference_uid=frame,
+            samples=(),
+            segments=(),
+            fractional=None,
         )
 
     def array(self, level=0):
@@ -246,7 +250,7 @@ def test_labels_on_another_grid_are_looked_up_at_each_voxels_place():
 def test_of_overlapping_segments_the_highest_number_shows():
     stack = np.zeros((2, 2, 3, 3), dtype=np.uint8)
     stack[0, :, :2], stack[1, :, 1:] = 1, 2
-    label = InMemory(stack, np.eye(4), axis=SimpleNamespace(name="segment"))
+    label = InMemory(stack, np.eye(4), axis=SimpleNamespace(name="segment", values=(1.0, 2.0)))
     found = read_label_slice(label, InMemory(np.zeros((2, 3, 3), dtype=np.int16), np.eye(4)), "z", 0)
     assert found[:, 0].tolist() == [1, 2, 2]
 
