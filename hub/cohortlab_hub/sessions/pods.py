@@ -50,7 +50,7 @@ class Session:
 
 def unique(*names: str) -> str:
     """A slug of 1 to 48 characters of ``a-z 0-9 -`` that no other names have."""
-    short = safe_slug(names[0], max_length=_SLUG) if len(names) == 1 else multi_slug(list(names), max_length=_SLUG)
+    short: str = safe_slug(names[0], max_length=_SLUG) if len(names) == 1 else multi_slug(list(names), max_length=_SLUG)
     if len(names) == 1 and short == names[0]:
         return short
     digest = hashlib.sha256(b"\xff".join(name.encode() for name in names)).hexdigest()
