@@ -188,7 +188,7 @@ class World:
         for moment in [self.now, *(one.start for one in self.bookings if one.start > self.now)]:
             kept = [one for one in self.has if one.guaranteed > moment]
             needs = 0
-            for project in {"x", "y", "course"}:
+            for project in ("x", "y", "course"):
                 booked = sum(one.count for one in self.bookings if one.project == project and one.start <= moment < one.end)
                 needs += max(0, booked - sum(one.count for one in kept if one.project == project))
             assert sum(one.count for one in kept) + needs <= self.total
