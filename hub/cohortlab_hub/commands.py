@@ -28,9 +28,7 @@ def check(
     if as_json:
         typer.echo(json.dumps({"file": str(file), "ok": True, "errors": []}, indent=2))
     else:
-        typer.echo(
-            f"{file} is right: {len(settings.datasets)} datasets, {len(settings.sites)} sites, {len(settings.login.accounts)} accounts."
-        )
+        typer.echo(f"{file} is right: {len(settings.datasets)} datasets, {len(settings.sites)} sites, {len(settings.accounts)} accounts.")
 
 
 def up(

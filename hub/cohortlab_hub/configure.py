@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cohortlab.errors import InvalidInputError, NotFoundError
+from cohortlab_hub.identity import configure as identity
 from cohortlab_hub.sessions.separation import separation
-from cohortlab_hub.settings import DemoLogin, Settings
+from cohortlab_hub.settings import Settings
 
 SERVICE = "cohortlab"
 PASSWORD_VARIABLE = "COHORTLAB_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
@@ -39,7 +40,7 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub}"
     c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
     c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
-    c.JupyterHub.load_groups = _groups(settings)
+    c.JupyterHub.load_groups = identity.groups(settings)
     c.JupyterHub.template_paths = [str(files("cohortlab_hub") / "templates")]
     c.JupyterHub.template_vars = {
         "workbench_title": settings.title,
@@ -62,6 +63,7 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     c.JupyterHub.load_roles = [
         {"name": "server", "scopes": ["users:activity!user", "access:servers!server", _ACCESS]},
         {"name": "user", "scopes": ["self", _ACCESS]},
+        identity.service_role(SERVICE),
         *([{"name": "cohortlab-sites", "scopes": [_ACCESS], "services": sorted(settings.sites)}] if settings.sites else []),
     ]
 
@@ -70,21 +72,13 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
     c.ConfigurableHTTPProxy.command = [*_ended_with_parent(), proxy_command()]
 
-    _login(c, settings, env)
+    identity.login(c, settings, env, env.get(PASSWORD_VARIABLE))
     _sessions(c, settings, f"{address}services/{SERVICE}/")
 
 
 def _host(settings: Settings) -> str:
     host = settings.listen.host
     return f"[{host}]" if ":" in host else host
-
-
-def _groups(settings: Settings) -> dict[str, dict[str, list[str]]]:
-    groups: dict[str, list[str]] = {}
-    for name, account in settings.login.accounts.items():
-        for group in account.groups:
-            groups.setdefault(group, []).append(name)
-    return {group: {"users": users} for group, users in sorted(groups.items())}
 
 
 def proxy_command() -> str:
@@ -100,19 +94,6 @@ def proxy_command() -> str:
 
 def _ended_with_parent() -> list[str]:
     return [sys.executable, "-m", "cohortlab_hub.child"] if sys.platform == "linux" else []
-
-
-def _login(c: Any, settings: Settings, env: Any) -> None:
-    login: DemoLogin = settings.login
-    if not settings.listen.loopback:  # workbench.yaml says so already; this is the place that must never let it pass
-        raise InvalidInputError(
-            "The demo login shares one password and never listens beyond this machine.", hint="Set listen.host to 127.0.0.1."
-        )
-    c.JupyterHub.authenticator_class = "shared-password"
-    c.SharedPasswordAuthenticator.user_password = env.get(PASSWORD_VARIABLE) or secrets.token_urlsafe(16)
-    c.Authenticator.allowed_users = set(login.accounts)
-    c.Authenticator.any_allow_config = True
-    c.Authenticator.delete_invalid_users = True
 
 
 def _sessions(c: Any, settings: Settings, service_url: str) -> None:

@@ -6,12 +6,15 @@ its path in the file (``datasets.prostatex.store``). Paths in the file are relat
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cohortlab.keys import PublicKey
+from cohortlab_hub.access.purposes import PURPOSE, Diseases
+from cohortlab_hub.access.settings import Access, DatasetUse
+from cohortlab_hub.identity.settings import GroupName, OidcLogin, Passports
 from cohortlab_hub.sessions.settings import GpuKind, Kubernetes, Profile, Queue, Sessions
 from cohortlab_hub.settings_parts import AccountName, File, FilePath, Folder, Identifier, Part, TrustedKey
 
@@ -45,12 +48,21 @@ class DemoLogin(Part):
 
 
 class Dataset(Part):
-    """One dataset: either `store`, the folder of one version, mounted in sessions, or `sites`, where it stays."""
+    """One dataset: either `store`, the folder of one version, mounted in sessions, or `sites`, where it stays.
+
+    `use`: what it may be used for, beside what its manifest says. `visas`: values of ControlledAccessGrants visas that grant it.
+    Where it stays at sites: `manifests`, folders with the signed `dataset.json` of each site, for schema and counts; `sample`, a
+    synthetic dataset of this file that whoever may run jobs on it may open.
+    """
 
     title: str = ""
     description: str = ""
     store: Folder | None = None
     sites: list[Identifier] = []
+    use: DatasetUse = DatasetUse()
+    visas: list[str] = []
+    manifests: list[Folder] = []
+    sample: Identifier | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "Dataset":
@@ -76,9 +88,9 @@ class Project(Part):
     """A study that jobs run for: who may submit for it, and its purpose as a DUO code."""
 
     title: str = ""
-    members: list[AccountName] = []
-    groups: list[Identifier] = []
-    purpose: str | None = Field(default=None, pattern=r"^DUO:\d{7}$")
+    members: list[str] = []
+    groups: list[GroupName] = []
+    purpose: str | None = Field(default=None, pattern=PURPOSE)
 
 
 class Federation(Part):
@@ -98,9 +110,11 @@ class Settings(Part):
     title: str = "Cohortlab"
     state: FilePath = Field(default=Path(), validate_default=True)
     listen: Listen = Listen()
-    login: DemoLogin
+    login: Annotated[DemoLogin | OidcLogin, Field(discriminator="kind")]
+    passports: Passports | None = None
+    access: Access = Access()
     database: str | None = Field(default=None, pattern=r"^(sqlite|postgresql)(\+[a-z0-9]+)?://")
-    steward_groups: list[Identifier] = ["stewards"]
+    steward_groups: list[GroupName] = ["stewards"]
     trusted_keys: list[TrustedKey] = Field(min_length=1)
     sessions: Sessions = Sessions()
     profiles: dict[Identifier, Profile] = {}
@@ -112,14 +126,33 @@ class Settings(Part):
 
     @field_validator("login")
     @classmethod
-    def _demo_stays_here(cls, login: DemoLogin, info: ValidationInfo) -> DemoLogin:
+    def _demo_stays_here(cls, login: DemoLogin | OidcLogin, info: ValidationInfo) -> DemoLogin | OidcLogin:
         listen = info.data.get("listen")
-        if isinstance(listen, Listen) and not listen.loopback:
+        if isinstance(login, DemoLogin) and isinstance(listen, Listen) and not listen.loopback:
             raise PydanticCustomError(
                 "demo_beyond_loopback",
                 "The demo login shares one password and is only for this machine: set listen.host to 127.0.0.1.",
             )
         return login
+
+    @field_validator("passports")
+    @classmethod
+    def _passports_come_with_sign_in(cls, passports: Passports | None, info: ValidationInfo) -> Passports | None:
+        if passports is not None and isinstance(info.data.get("login"), DemoLogin):
+            raise PydanticCustomError("passports_without_oidc", "Passports come with a sign-in of the kind `oidc`.")
+        return passports
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """The demo login's accounts; none with a provider."""
+        return self.login.accounts if isinstance(self.login, DemoLogin) else {}
+
+    @property
+    def diseases(self) -> Diseases:
+        """Names of diseases, and which lie within which."""
+        known = self.access.diseases
+        within = {code: frozenset(disease.within) for code, disease in known.items()}
+        return Diseases({code: disease.title for code, disease in known.items()}, within)
 
     @property
     def database_url(self) -> str:

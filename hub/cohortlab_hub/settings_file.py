@@ -64,12 +64,24 @@ def parse(data: Any, file: Path) -> Settings:
 
 def _unknown_names(settings: Settings) -> list[tuple[str, str]]:
     """Names that one part of the file uses and another does not have."""
-    return [
+    sites = [
         (f"datasets.{name}.sites.{number}", f"There is no site {site} under federation.sites.")
         for name, dataset in settings.datasets.items()
         for number, site in enumerate(dataset.sites)
         if site not in settings.sites
     ]
+    samples = [
+        (f"datasets.{name}.sample", "A sample is another dataset of this file, with a `store`.")
+        for name, dataset in settings.datasets.items()
+        if dataset.sample is not None and (dataset.sample not in settings.datasets or settings.datasets[dataset.sample].remote)
+    ]
+    granted = [
+        (f"access.negotiators.{name}.datasets.{number}", f"There is no dataset {dataset}.")
+        for name, negotiator in settings.access.negotiators.items()
+        for number, dataset in enumerate(negotiator.datasets)
+        if dataset not in settings.datasets
+    ]
+    return sites + samples + granted
 
 
 def _read(file: Path) -> Any:
@@ -87,6 +99,10 @@ def _read(file: Path) -> Any:
 
 def _problem(loc: tuple[int | str, ...], kind: str, message: str) -> tuple[str, str]:
     loc = tuple(part for part in loc if part != "[key]")  # pydantic's mark of an error in a key itself
+    if loc[:1] == ("login",) and kind.startswith("union_tag"):
+        return "login.kind", _SPOKEN["missing"] if kind == "union_tag_not_found" else "Input should be 'demo' or 'oidc'."
+    if loc[:1] == ("login",) and loc[1:2] in {("demo",), ("oidc",)}:  # pydantic's name of the kind, no key of the file
+        loc = (loc[0], *loc[2:])
     text = _SPOKEN.get(kind, message.removeprefix("Value error, "))
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(loc[-1]), _fields(loc[:-1]), n=1)

@@ -145,8 +145,9 @@ def _greet(settings: Settings, port: int, password: str, say: Say) -> None:
     host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
     say("")
     say(f"{settings.title} is ready:  http://{host}:{port}/")
-    say(f"  accounts  {', '.join(settings.login.accounts)}")
-    say(f"  password  {password}   (for all of them, until this workbench stops)")
+    if settings.accounts:
+        say(f"  accounts  {', '.join(settings.accounts)}")
+        say(f"  password  {password}   (for all of them, until this workbench stops)")
     say("For research, not for diagnosis. Ctrl-C stops everything.")
 
 

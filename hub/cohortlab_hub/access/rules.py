@@ -3,17 +3,19 @@
 A grant allows a person or a group one dataset up to an access condition, for a purpose, until a time. The conditions are
 ordered: DOWNLOAD includes IN_SITU_PROCESSING (see pixels in a session), which includes REMOTE_PROCESSING (only jobs run on
 the data). The dataset's own condition is the ceiling: no grant goes beyond it. A purpose is a code of the Data Use Ontology
-(DUO); a grant that is bound to one allows only that. A decision always has a reason; that of a refusal
-says what the person can do. It rests on the grant that lasts longest, and a lease ends at the earliest of all that it
-rests on.
+(DUO), with a disease where it is one (see `cohortlab_hub.access.purposes`); what the dataset's own codes do not allow no grant
+does, and a grant that is bound to a purpose allows only that. A decision always has a reason; that of a refusal says what the
+person can do. It rests on the grant that lasts longest, and a lease ends at the earliest of all that it rests on.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from cohortlab.store.contracts import AccessCondition
+from cohortlab_hub.access import purposes
+from cohortlab_hub.access.purposes import Diseases, Use
 
 _RANK = {AccessCondition.REMOTE_PROCESSING: 1, AccessCondition.IN_SITU_PROCESSING: 2, AccessCondition.DOWNLOAD: 3}
 _ALLOWS = {
@@ -34,10 +36,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a dataset itself demands: its access condition at most."""
+    """What a dataset itself demands: its access condition at most, and what it may be used for; `diseases` names diseases."""
 
     dataset: str
     condition: AccessCondition
+    use: Use = field(default_factory=Use)
+    diseases: Diseases = field(default_factory=Diseases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Grant:
     until: datetime | None = None
     revoked_at: datetime | None = None
     revoked_reason: str | None = None
+    for_cause: bool = False
 
     def concerns(self, person: Person) -> bool:
         """Whether it was given to `person` or to a group of theirs."""
@@ -61,12 +66,17 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Yes or no, why, and until when a yes holds. `grant` is the id of the grant that it rests on."""
+    """Yes or no, why, and until when a yes holds. `grant` is the id of the grant that it rests on.
+
+    `obligations`: what the person has promised with it. `for_cause`: a no after a revocation for cause, which ends sessions at once.
+    """
 
     allowed: bool
     reason: str
     until: datetime | None = None
     grant: str | None = None
+    obligations: tuple[str, ...] = ()
+    for_cause: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,10 @@ class Lease:
 def decide(
     grants: Iterable[Grant], person: Person, dataset: Terms, *, purpose: str | None, condition: AccessCondition, now: datetime
 ) -> Decision:
-    """Whether `person` may use `dataset` up to `condition` for `purpose` (a DUO code, None: not stated) at `now` (aware)."""
+    """Whether `person` may use `dataset` up to `condition` for `purpose` (None: not stated) at `now` (aware).
+
+    Raises `ValueError` for a purpose that is none.
+    """
     name = dataset.dataset
     if _RANK[condition] > _RANK[dataset.condition]:
         return Decision(False, f"{name} does not allow {_ALLOWS[condition]} to anybody, only {_ALLOWS[dataset.condition]}.")
@@ -93,20 +106,29 @@ def decide(
         (lambda grant: grant.revoked_at is None or grant.revoked_at > now, _revoked),
         (lambda grant: grant.until is None or grant.until > now, _ended),
         (lambda grant: _RANK[grant.condition] >= _RANK[condition], lambda left: _too_little(left, condition)),
-        (lambda grant: grant.purpose is None or grant.purpose == purpose, lambda left: _wrong_purpose(left, purpose)),
+        (
+            lambda grant: grant.purpose is None or _within(grant.purpose, purpose, dataset.diseases),
+            lambda left: _wrong_purpose(left, purpose, dataset.diseases),
+        ),
     )
     left = list(grants)
+    mine = [grant for grant in left if grant.dataset == name and grant.concerns(person)]
+    cause = any(grant.for_cause and grant.revoked_at is not None and grant.revoked_at <= now for grant in mine)
     for passes, refusal in steps:
         passed = [grant for grant in left if passes(grant)]
         if not passed:
-            return Decision(False, refusal(left))
+            return Decision(False, refusal(left), for_cause=cause)
         left = passed
+    unfit = purposes.refusal(dataset.use, purpose, dataset.diseases)
+    if unfit:
+        return Decision(False, f"Refused: {name} {unfit}. Use a project with such a purpose, or ask a data steward.", for_cause=cause)
 
     ends = {grant.id: _earliest([grant.until, grant.revoked_at]) for grant in left}
     longest = max(left, key=lambda grant: (ends[grant.id] is None, ends[grant.id] or now, grant.id))
     end = ends[longest.id]
     until = f" until {_day(end)}" if end else ""
-    return Decision(True, f"Granted: {_ALLOWS[condition]}{until}.", until=end, grant=longest.id)
+    promised = purposes.obligations(dataset.use)
+    return Decision(True, f"Granted: {_ALLOWS[condition]}{until}.", until=end, grant=longest.id, obligations=promised)
 
 
 def leases(
@@ -151,9 +173,17 @@ def _too_little(grants: list[Grant], condition: AccessCondition) -> str:
     return f"Your grant for {best.dataset} allows {_ALLOWS[best.condition]}, not {_ALLOWS[condition]}. {_ASK}"
 
 
-def _wrong_purpose(grants: list[Grant], purpose: str | None) -> str:
-    bound = " or ".join(sorted({grant.purpose for grant in grants if grant.purpose}))
-    said = f"the project's purpose is {purpose}" if purpose else "no purpose was stated"
+def _within(bound: str, purpose: str | None, diseases: Diseases) -> bool:
+    """Whether `purpose` is what a grant is bound to: the same code, and of its disease one that lies within it."""
+    if purpose is None or bound == purpose:
+        return bound == purpose
+    (code, wider), (other, disease) = purposes.parts(bound), purposes.parts(purpose)
+    return code == other and disease is not None and (wider is None or diseases.covers(wider, disease))
+
+
+def _wrong_purpose(grants: list[Grant], purpose: str | None, diseases: Diseases) -> str:
+    bound = " or ".join(sorted({purposes.says(grant.purpose, diseases) for grant in grants if grant.purpose}))
+    said = f"the project's purpose is {purposes.says(purpose, diseases)}" if purpose else "no purpose was stated"
     return f"Your grant for {grants[0].dataset} is for {bound} only, {said}. Use a project with that purpose, or ask a data steward."
 
 

@@ -62,8 +62,8 @@ def grant(**changes):
         ([grant(condition=DOWNLOAD)], Terms("scans", REMOTE), None, REMOTE, True, "Granted"),
         # purposes
         ([grant(purpose=LUNG)], SCANS, LUNG, SITU, True, "Granted"),
-        ([grant(purpose=BREAST)], SCANS, LUNG, SITU, False, "is for DUO:0000007 only, the project's purpose is DUO:0000001"),
-        ([grant(purpose=BREAST)], SCANS, None, SITU, False, "is for DUO:0000007 only, no purpose was stated"),
+        ([grant(purpose=BREAST)], SCANS, LUNG, SITU, False, "is for disease-specific research (DUO:0000007) only, the project's"),
+        ([grant(purpose=BREAST)], SCANS, None, SITU, False, "(DUO:0000007) only, no purpose was stated"),
         ([grant(purpose=BREAST), grant(id="g2", purpose=LUNG)], SCANS, LUNG, SITU, True, "Granted"),
     ],
 )
