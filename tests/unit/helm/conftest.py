@@ -1,0 +1,44 @@
+"""Renders the chart with real helm."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import helm_tool
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "helm" / "cohortlab"
+
+
+@pytest.fixture
+def helm(tmp_path):
+    def helm(values, *arguments, verb="template"):
+        file = tmp_path / "values.yaml"
+        file.write_text(yaml.safe_dump(values))
+        release = ["release"] if verb == "template" else []
+        command = [helm_tool.find(), verb, *release, str(CHART), "--namespace", "imaging", "--values", str(file), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return helm
+
+
+@pytest.fixture
+def render(helm):
+    def render(values):
+        done = helm(values)
+        assert done.returncode == 0, done.stderr
+        return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+    return render
+
+
+@pytest.fixture
+def refusal(helm):
+    def refusal(values):
+        done = helm(values)
+        assert done.returncode != 0
+        return done.stderr
+
+    return refusal

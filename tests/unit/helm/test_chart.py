@@ -1,0 +1,141 @@
+"""What the chart makes: closed by default, restricted, and the same workbench.yaml that the hub reads."""
+
+import pytest
+import yaml
+from chart_values import DEMO, DIGEST, EVERYTHING, EXTERNAL, GPU_DIGEST, MATRIX
+
+
+def pods(objects):
+    """(name, pod specification, pod metadata) of everything that makes pods."""
+    for found in objects:
+        kind, name = found["kind"], found["metadata"]["name"]
+        if kind == "Pod":
+            yield f"{kind} {name}", found["spec"], found["metadata"]
+        elif kind in {"Deployment", "StatefulSet", "DaemonSet", "Job"}:
+            yield f"{kind} {name}", found["spec"]["template"]["spec"], found["spec"]["template"]["metadata"]
+
+
+def named(objects, kind, name):
+    (found,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]
+    return found
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_every_pod_is_restricted(render, case):
+    seen = 0
+    for name, spec, _ in pods(render(MATRIX[case])):
+        seen += 1
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")), name
+        assert spec.get("automountServiceAccountToken", True) is (name == "Deployment hub"), name
+        assert not any("hostPath" in volume for volume in spec.get("volumes", [])), name
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["privileged"] is False, name
+            assert security["readOnlyRootFilesystem"] is True, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+            assert container["resources"]["limits"]["memory"], name
+            assert container["resources"]["requests"]["cpu"], name
+    assert seen >= 3
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_the_network_is_closed_but_for_the_list(render, case):
+    objects = render(MATRIX[case])
+    policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "NetworkPolicy"}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for rule in policy.get("egress", []):
+            assert rule.get("to"), f"{name} lets everything out"
+            for peer in rule["to"]:
+                cidr = peer.get("ipBlock", {}).get("cidr", "")
+                assert not (cidr == "0.0.0.0/0" and name != "hub"), name  # the hub's is the API server's, by port
+                assert not cidr.endswith("/0") or rule["ports"], name
+    session = policies["singleuser"]["egress"]
+    reached = [(str(peer), tuple(port["port"] for port in rule["ports"])) for rule in session for peer in rule["to"]]
+    assert [ports for _, ports in reached] == [(53, 53), (8081,), (8000,)]
+    assert not any("ipBlock" in peer for peer, _ in reached)
+
+
+def test_what_an_operator_lists_a_session_may_reach(render):
+    rule = {"to": [{"ipBlock": {"cidr": "10.20.30.40/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    objects = render(DEMO | {"network": {"sessionEgress": [rule]}})
+    assert named(objects, "NetworkPolicy", "singleuser")["spec"]["egress"][-1] == rule
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_rights_are_the_namespaces_and_no_more(render, case):
+    objects = render(MATRIX[case])
+    assert not [o for o in objects if o["kind"].startswith("Cluster")]
+    for role in (o for o in objects if o["kind"] == "Role"):
+        for rule in role["rules"]:
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            assert "secrets" not in rule["resources"]
+            assert not any("/" in resource for resource in rule["resources"])  # no exec, no attach
+
+
+def test_the_image_of_each_profile_is_pulled(render):
+    puller = named(render(EVERYTHING), "DaemonSet", "image-puller")
+    assert {c["image"] for c in puller["spec"]["template"]["spec"]["containers"]} == {DIGEST, GPU_DIGEST}
+
+
+def test_no_secret_outside_of_secrets(render):
+    objects = render(DEMO)
+    values = list(named(objects, "Secret", "hub")["data"].values())
+    assert len(values) == len(set(values)) == 5
+    others = yaml.safe_dump_all([o for o in objects if o["kind"] != "Secret"])
+    assert not [value for value in values if value in others]
+
+
+def test_an_own_secret_and_one_database_for_several_replicas(render):
+    objects = render(EXTERNAL)
+    assert not [o for o in objects if o["kind"] in {"Secret", "PersistentVolumeClaim"}]
+    services = named(objects, "Deployment", "services")
+    assert services["spec"]["replicas"] == 3
+    assert {"name": "secrets", "secret": {"secretName": "own", "defaultMode": 0o440}} in services["spec"]["template"]["spec"]["volumes"]
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_stores_are_read_only_but_for_the_gate(render, case):
+    for name, spec, _ in pods(render(MATRIX[case])):
+        for container in spec["containers"]:
+            for mount in container.get("volumeMounts", []):
+                if mount["mountPath"].startswith("/stores/") and not name.startswith("Job ingest-"):
+                    assert mount["readOnly"] is True, name
+
+
+def test_selectors_match_their_pods(render):
+    for found in render(EVERYTHING):
+        if found["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}:
+            labels = found["spec"]["template"]["metadata"]["labels"]
+            assert found["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    objects = render(EVERYTHING)
+    labels = [meta["labels"] for _, _, meta in pods(objects)]
+    for service in (o for o in objects if o["kind"] == "Service"):
+        assert any(service["spec"]["selector"].items() <= of_pod.items() for of_pod in labels), service["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "workbench.login is empty"),
+        ({"workbench": {"login": {"kind": "demo"}, "trusted_keys": DEMO["workbench"]["trusted_keys"]}}, "allowDemoLogin"),
+        ({"workbench": {"login": {"kind": "oidc"}}}, "trusted_keys is empty"),
+        (DEMO | {"hub": {"replicas": 2}}, "'replicas' not allowed"),
+        (DEMO | {"stores": {"lake": {"size": "1Ti"}}}, "stores.lake: give one of"),
+        (DEMO | {"ingest": {"enabled": True}}, "/ingest/keySecret"),
+        (DEMO | {"ingress": {"enabled": True}}, "/ingress/hosts"),
+        (DEMO | {"sessions": {"placeholders": [{"name": "a", "replicas": 1, "cpu": "1", "memory": "1Gi"}]}}, "need a priority"),
+        (DEMO | {"workbench": {**DEMO["workbench"], "database": "sqlite://"}}, "/workbench"),
+        (DEMO | {"hub": {"resources": {"limits": {"memory": []}}}}, "/hub/resources/limits/memory"),
+    ],
+)
+def test_wrong_values_are_refused_with_what_to_do(refusal, values, said):
+    assert said in refusal(values)
+
+
+def test_lint_finds_nothing(helm):
+    done = helm(EVERYTHING, "--strict", verb="lint")
+    assert done.returncode == 0, done.stdout
