@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from pydicom import config, dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import _read_file_meta_info, read_preamble
+from pydicom.filereader import _at_pixel_data, _read_file_meta_info, read_dataset, read_preamble
 
 from cohortlab.deidentify.report import Reason
 from cohortlab.errors import InvalidInputError, NotFoundError, StorageError
@@ -32,6 +32,16 @@ _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", 
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _MAX_DEPTH, _MAX_ELEMENTS, _MAX_INFLATED = 32, 5_000_000, 2**28
 _STEP: Final = 2**20
+_LONGEST: Final = 1024  # bytes of a value to sort by
+
+SORTED_BY: Final[dict[int, str]] = {
+    0x00080016: "SOPClassUID",
+    0x00080060: "Modality",
+    0x00100020: "PatientID",
+    0x0020000D: "StudyInstanceUID",
+    0x0020000E: "SeriesInstanceUID",
+}
+"""What tells files of different series apart: tag -> keyword."""
 
 READ_ERRORS: Final = (
     InvalidDicomError,
@@ -108,8 +118,11 @@ def is_dicom(path: Path) -> bool:
     return head[_PREAMBLE:] == _MAGIC or path.suffix.lower() in {".dcm", ".dicom"}
 
 
-def check(path: Path, max_bytes: int) -> None:
-    """Check a file's structure. Raises `BrokenFileError` when it is too large, ends too early, is followed by something or is no DICOM."""
+def check(path: Path, max_bytes: int) -> dict[str, str]:
+    """Check a file's structure; the values of `SORTED_BY` by keyword, empty where there is none or several.
+
+    Raises `BrokenFileError` when the file is too large, ends too early, is followed by something or is no DICOM.
+    """
     try:
         size = path.stat().st_size
         if size > max_bytes:
@@ -117,7 +130,7 @@ def check(path: Path, max_bytes: int) -> None:
         if size < _PREAMBLE + len(_MAGIC):
             raise BrokenFileError(Reason.TRUNCATED, f"{path} is too short for a DICOM file.")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _Structure(data, path).check()
+            return _Structure(data, path).check()
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -129,14 +142,20 @@ def read(path: Path, only: Sequence[str] = ()) -> FileDataset:
     """
     try:
         with path.open("rb") as file:
-            _bounded(file, path)
-            if only:
-                return dcmread(file, stop_before_pixels=True, specific_tags=list(only))
-            found = dcmread(file, stop_before_pixels=True)
-            if defer(found, file, path):
-                return found
+            preamble = read_preamble(file, False)
+            meta = _read_file_meta_info(file)
+            syntax = str(meta.get("TransferSyntaxUID", ""))
+            if syntax == _DEFLATED:
+                _bounded(file, path)
+            elif syntax and not only:
+                implicit, little = syntax == _IMPLICIT, syntax != _BIG_ENDIAN
+                head = read_dataset(file, implicit, little, stop_when=_at_pixel_data)
+                found = FileDataset(file, head, preamble, meta, implicit, little)
+                found.set_original_encoding(implicit, little, head.original_character_set)
+                if not file.peek(1) or defer(found, file, path):
+                    return found
             file.seek(0)
-            return dcmread(file)
+            return dcmread(file, stop_before_pixels=bool(only), specific_tags=list(only) or None)
     except BrokenFileError:
         raise
     except READ_ERRORS:
@@ -153,20 +172,17 @@ def is_of_content(error: OSError) -> bool:
 
 
 def _bounded(file: BinaryIO, path: Path) -> None:
-    """Refuse what unpacks to too much before the library unpacks it, which has no bound. Leaves the file at its beginning.
+    """Refuse what unpacks to too much before the library unpacks it, which has no bound. `file` is behind its file meta information.
 
-    Goes by the library's own reading of the file meta information, for it may understand a broken one otherwise than `_Structure` does.
+    That is read as the library reads it, for it may understand a broken one otherwise than `_Structure` does.
     """
-    read_preamble(file, False)
-    if _read_file_meta_info(file).get("TransferSyntaxUID") == _DEFLATED:
-        unpack, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        data = file.read(_STEP)
-        while data and not unpack.eof:
-            size += len(unpack.decompress(data, _STEP))
-            if size > _MAX_INFLATED:
-                raise BrokenFileError(Reason.TOO_LARGE, f"{path} unpacks to too much.")
-            data = unpack.unconsumed_tail or file.read(_STEP)
-    file.seek(0)
+    unpack, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    data = file.read(_STEP)
+    while data and not unpack.eof:
+        size += len(unpack.decompress(data, _STEP))
+        if size > _MAX_INFLATED:
+            raise BrokenFileError(Reason.TOO_LARGE, f"{path} unpacks to too much.")
+        data = unpack.unconsumed_tail or file.read(_STEP)
 
 
 class _Structure:
@@ -174,7 +190,14 @@ class _Structure:
 
     def __init__(self, data: mmap.mmap | bytes, path: Path) -> None:
         self._data, self._path, self._end = data, path, len(data)
-        self._order, self._implicit, self._count = "<", False, 0
+        self._implicit, self._count = False, 0
+        self._orders("<")
+
+    def _orders(self, order: str) -> None:
+        """Read numbers in this byte order."""
+        self._element = struct.Struct(order + "HH2sH").unpack_from
+        self._plain = struct.Struct(order + "HHI").unpack_from
+        self._long = struct.Struct(order + "I").unpack_from
 
     def _broken(self, reason: Reason) -> BrokenFileError:
         said = {
@@ -186,7 +209,8 @@ class _Structure:
         }
         return BrokenFileError(reason, f"{self._path} {said[reason]}.")
 
-    def check(self) -> None:
+    def check(self) -> dict[str, str]:
+        """Raises `BrokenFileError`; else the values of `SORTED_BY`."""
         if self._data[_PREAMBLE : _PREAMBLE + 4] != _MAGIC:
             raise self._broken(Reason.UNREADABLE)
         position, syntax, storage = self._meta(_PREAMBLE + 4)
@@ -196,8 +220,8 @@ class _Structure:
             self._data, position = self._inflate(position), 0
             self._end = len(self._data)
         self._implicit = syntax == _IMPLICIT
-        self._order = ">" if syntax == _BIG_ENDIAN else "<"
-        self._top(position)
+        self._orders(">" if syntax == _BIG_ENDIAN else "<")
+        return self._top(position)
 
     def _inflate(self, position: int) -> bytes:
         unpack = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -232,25 +256,25 @@ class _Structure:
         """Tag, length and start of the value of the element at `position`."""
         if position + 8 > self._end:
             raise self._broken(Reason.TRUNCATED)
-        group, element = struct.unpack_from(self._order + "HH", self._data, position)
-        tag = group << 16 | element
         self._count += 1
         if self._count > _MAX_ELEMENTS:
             raise self._broken(Reason.TOO_LARGE)
+        group, element, kind, length = self._element(self._data, position)
+        tag = group << 16 | element
         if self._implicit or group == 0xFFFE:  # noqa: PLR2004  items and delimiters have no VR
-            return tag, struct.unpack_from(self._order + "I", self._data, position + 4)[0], position + 8
-        kind = bytes(self._data[position + 4 : position + 6])
+            return tag, self._plain(self._data, position)[2], position + 8
         if kind in _SHORT_LENGTH:
-            return tag, struct.unpack_from(self._order + "H", self._data, position + 6)[0], position + 8
+            return tag, length, position + 8
         if kind not in _LONG_LENGTH:
             raise self._broken(Reason.UNREADABLE)
         if position + 12 > self._end:
             raise self._broken(Reason.TRUNCATED)
-        return tag, struct.unpack_from(self._order + "I", self._data, position + 8)[0], position + 12
+        return tag, self._long(self._data, position + 8)[0], position + 12
 
-    def _top(self, position: int) -> None:
+    def _top(self, position: int) -> dict[str, str]:
         """The data set itself: tags ascend, and the last element ends where the file ends."""
         last = 0
+        values: dict[str, str] = {}
         while position < self._end:
             try:
                 tag, length, start = self._header(position)
@@ -262,8 +286,11 @@ class _Structure:
             position = self._undefined(start, tag, 1) if length == _UNDEFINED else start + length
             if position > self._end:
                 raise self._broken(Reason.TRUNCATED)
+            if tag in SORTED_BY:
+                values[SORTED_BY[tag]] = _one_text(bytes(self._data[start : min(position, start + _LONGEST)]))
         if last == 0:
             raise self._broken(Reason.TRUNCATED)
+        return values
 
     def _undefined(self, position: int, parent: int, depth: int) -> int:
         """The end of a sequence of undefined length, or of encapsulated pixel data."""
@@ -288,3 +315,9 @@ class _Structure:
             position = self._undefined(start, tag, depth + 1) if length == _UNDEFINED else start + length
             if position > self._end:
                 raise self._broken(Reason.TRUNCATED)
+
+
+def _one_text(value: bytes) -> str:
+    """A value as text, to compare and to sort by; empty when there are several."""
+    text = value.decode("latin-1").strip(" \0")
+    return "" if "\\" in text else text

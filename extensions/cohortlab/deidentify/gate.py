@@ -34,6 +34,7 @@ from cohortlab.deidentify.rules import BASIC
 from cohortlab.errors import InvalidInputError, RefusedError
 from cohortlab.keys import load_key
 from cohortlab.store.contracts import ManifestFields, SeriesAttributes, check_dataset_id, check_version
+from cohortlab.store.deferred import release
 from cohortlab.store.series import SeriesGroup, group, series_id
 from cohortlab.store.workers import Line, cores, each
 from cohortlab.store.write import PartWriter, StoreWriter
@@ -41,7 +42,6 @@ from cohortlab.store.write import PartWriter, StoreWriter
 GATE: Final = "cohortlab-gate/1"
 _SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.481.3"})
 _WORTH_A_PROCESS: Final = 1 << 26  # bytes of source for which a process is started: it takes a second or two
-_SORTED_BY: Final = ("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 @dataclass
@@ -192,8 +192,11 @@ class _Run:
 def _work(piece: _Piece, line: Line) -> _Done:
     """Decide on one series, and store it; in a worker process, or in the one that began."""
     decision = _Decision(piece, line)
-    with files.quiet():
-        decision.series(piece.item)
+    try:
+        with files.quiet():
+            decision.series(piece.item)
+    finally:
+        release()
     return decision.done
 
 
@@ -345,22 +348,22 @@ def _sort(paths: list[Path], options: Options) -> tuple[list[_Series], list[Outc
             continue
         reason = None
         try:
-            files.check(path, options.max_file_bytes)
+            header = files.check(path, options.max_file_bytes)
         except BrokenFileError as error:
             reason = error.reason
-        header = _header(path) if reason not in {Reason.TOO_LARGE, Reason.MEDIA_DIRECTORY} else None
-        uid = _text(header, "SeriesInstanceUID")
-        if header is None or not uid:
+            header = _header(path) if reason not in {Reason.TOO_LARGE, Reason.MEDIA_DIRECTORY} else {}
+        uid = header.get("SeriesInstanceUID")
+        if not uid:
             lost.append(Outcome(name="file", accepted=False, files=1, place=path, findings=(Finding(reason=reason or Reason.UNREADABLE),)))
             continue
-        item = series.setdefault(uid, _Series(uid, _text(header, "Modality")[:16]))
+        item = series.setdefault(uid, _Series(uid, header.get("Modality", "")[:16]))
         if reason is not None:
             item.broken.append((path, reason))
             continue
         item.files.append(path)
         item.size += path.stat().st_size
-        item.identity.add((_text(header, "PatientID"), _text(header, "StudyInstanceUID"), _text(header, "Modality")))
-        item.segmentation |= _text(header, "SOPClassUID") in _SEGMENTATIONS
+        item.identity.add((header.get("PatientID", ""), header.get("StudyInstanceUID", ""), header.get("Modality", "")))
+        item.segmentation |= header.get("SOPClassUID") in _SEGMENTATIONS
     if skipped == len(paths):
         raise InvalidInputError(
             "There is no DICOM file in what was given.", hint="Give DICOM files, or folders that hold them at any depth."
@@ -368,24 +371,19 @@ def _sort(paths: list[Path], options: Options) -> tuple[list[_Series], list[Outc
     return list(series.values()), lost, skipped
 
 
-def _header(path: Path) -> Dataset | None:
-    """What comes before the pixels, or None when not even that can be read."""
+def _header(path: Path) -> dict[str, str]:
+    """What sorts a broken file into its series, as far as the library can still read it."""
+    keywords = tuple(files.SORTED_BY.values())
     try:
-        header = files.read(path, _SORTED_BY)
-        for keyword in _SORTED_BY:
-            header.get(keyword)  # values are converted when they are asked for
+        header = files.read(path, keywords)
+        values = {keyword: header.get(keyword) for keyword in keywords}  # values are converted when they are asked for
     except (BrokenFileError, *files.READ_ERRORS):
-        return None
+        return {}
     except OSError as error:
         if not files.is_of_content(error):
             raise
-        return None
-    return header
-
-
-def _text(header: Dataset | None, keyword: str) -> str:
-    value = header.get(keyword) if header is not None else None
-    return value.strip() if isinstance(value, str) else ""
+        return {}
+    return {keyword: value.strip() for keyword, value in values.items() if isinstance(value, str)}
 
 
 def _claims(source: Dataset) -> frozenset[str]:

@@ -37,7 +37,10 @@ _B_VALUES: Final[tuple[tuple[int, str, int, Callable[[Any], float | None]], ...]
 
 def b_value(source: Dataset) -> float | None:
     """The diffusion b-value in s/mm2 that an MR image's private attributes give, or None."""
+    groups = {int(tag) >> 16 for tag in source.keys()}  # noqa: SIM118  iterating over a data set would convert its elements
     for group, creator, element, read in _B_VALUES:
+        if group not in groups:
+            continue
         try:
             value = source.private_block(group, creator)[element].value
         except KeyError:

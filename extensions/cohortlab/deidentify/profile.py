@@ -78,8 +78,8 @@ def identifiers_of(source: Dataset) -> frozenset[str]:
     values: list[str] = []
 
     def walk(data_set: Dataset, depth: int) -> None:
-        for tag in data_set.keys():  # noqa: SIM118  see Profile._data_set
-            vr = data_set.get_item(tag).VR or data_set[tag].VR  # implicit VR: known after conversion only
+        for tag, element in list(data_set.items()):
+            vr = element.VR or data_set[tag].VR  # implicit VR: known after conversion only
             if vr == "SQ" and depth < MAX_DEPTH:
                 for item in data_set[tag].value:
                     walk(item, depth + 1)
@@ -145,23 +145,25 @@ class _Pass:
         """A new data set of what may survive of `source`."""
         if depth > MAX_DEPTH:
             raise InvalidInputError("The object nests sequences too deep.")
-        result = Dataset()
-        for tag in source.keys():  # noqa: SIM118  iterating over a data set would convert elements that are removed anyway
-            rule = self._allowed.get(int(tag))
+        result: dict[BaseTag, DataElement | RawDataElement] = {}
+        for tag, raw in source.items():  # iterating over a data set would convert elements that are removed anyway
+            rule = self._allowed.get(int(tag))  # a BaseTag compares slowly
             made = None
             if rule is not None and not (rule.top_only and depth) and rule.rule not in {"code", "made"}:
-                made = self._survivor(source, tag, rule, depth)
+                made = self._survivor(source, tag, raw, rule, depth)
                 if made is None and rule.keyword == "SegmentLabel":  # must not be empty (PS3.3 C.8.20.4)
                     made = DataElement(tag, "LO", "Segment")
             if made is None:
-                self.removed.add(BaseTag(tag))
+                self.removed.add(tag)
             else:
-                result.add(made)
-        return result
+                result[tag] = made
+        return Dataset(result)
 
-    def _survivor(self, source: Dataset, tag: BaseTag, rule: rules.Allowed, depth: int) -> DataElement | None:
-        """What takes the place of an element. The slices of a series say mostly the same: what was said before is not worked out again."""
-        raw: Any = source.get_item(tag)  # a raw element until its value is asked for
+    def _survivor(self, source: Dataset, tag: BaseTag, raw: Any, rule: rules.Allowed, depth: int) -> DataElement | None:
+        """What takes the place of an element. The slices of a series say mostly the same: what was said before is not worked out again.
+
+        raw: the element, not converted while nobody asked for its value.
+        """
         key = None
         if isinstance(raw, RawDataElement) and rule.rule in _CACHED and raw.value is not None and len(raw.value) <= _LONGEST_CACHED:
             key = (int(tag), raw.VR, raw.value, raw.is_implicit_VR, raw.is_little_endian)
@@ -221,7 +223,7 @@ class _Pass:
             made = clean_code(item, self._banned)
             if made is None:
                 continue
-            for tag in item.keys():  # noqa: SIM118  as above
+            for tag in item.keys():  # noqa: SIM118  as above, only some are converted
                 rule = self._allowed.get(int(tag))
                 if (
                     rule is not None
@@ -244,11 +246,16 @@ def _values_from_private(source: Dataset, result: Dataset) -> None:
 
 def _declare(result: Dataset, claims: Iterable[str]) -> None:
     """Say what was done (PS3.15 E.1.1): (0012,0062), (0012,0063), (0012,0064), (0028,0303)."""
-    codes = sorted({*rules.OURS, *(c for c in claims if c in rules.PIXEL_CLAIMS)})
     result.PatientIdentityRemoved = "YES"
     result.DeidentificationMethod = METHOD
-    result.DeidentificationMethodCodeSequence = Sequence([code_item(code, rules.CODES[code]) for code in codes])
+    result.DeidentificationMethodCodeSequence = Sequence(_method_codes(frozenset(claims).intersection(rules.PIXEL_CLAIMS)))
     result.LongitudinalTemporalInformationModified = "MODIFIED"
+
+
+@cache
+def _method_codes(pixels: frozenset[str]) -> tuple[Dataset, ...]:
+    """The items that say what was done, `pixels` to the pixels: made once, for they are the same in all objects."""
+    return tuple(code_item(code, rules.CODES[code]) for code in sorted({*rules.OURS, *pixels}))
 
 
 def _file_meta(source: Dataset, result: Dataset) -> None:

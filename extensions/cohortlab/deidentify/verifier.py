@@ -14,8 +14,8 @@ from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
-from pydicom.datadict import dictionary_VR, keyword_for_tag
-from pydicom.dataelem import DataElement
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sr._concepts_dict import concepts
@@ -49,7 +49,7 @@ _NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _BIG_END
 _LIKELY_FRAME, _RATIO, _FRAGMENT = 2**26, 1000, 10  # bytes; of a frame above the first, bytes a compressed byte; least bytes of a fragment
 _BLOCK: Final = 1 << 24  # bytes of pixels looked at once; whole values of any kind
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
-_CODE_ITEM: Final = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
+_CODE_ITEM: Final = frozenset({0x00080100, 0x00080102, 0x00080104})  # CodeValue, CodingSchemeDesignator, CodeMeaning
 _LETTERS: Final = frozenset({"DCM", "UCUM"})
 """Schemes whose values may be letters, as names are: only those that PS3.16 lists. Of other schemes, values of their form."""
 
@@ -130,8 +130,8 @@ def names_in(source: Dataset) -> frozenset[str]:
     found: set[str] = set()
 
     def collect(data_set: Dataset, depth: int) -> None:
-        for tag in list(data_set.keys()):
-            vr = data_set.get_item(tag).VR or data_set[tag].VR
+        for tag, element in list(data_set.items()):
+            vr = element.VR or data_set[tag].VR
             if vr == "SQ" and depth < _DEPTH:
                 for item in data_set[tag].value:
                     collect(item, depth + 1)
@@ -143,113 +143,137 @@ def names_in(source: Dataset) -> frozenset[str]:
     return frozenset(found)
 
 
+class _Values:
+    """The elements of a data set by their tags' numbers: pydicom's own look-up by keyword takes most of the time of a check."""
+
+    def __init__(self, data_set: Dataset) -> None:
+        self.elements: dict[int, DataElement] = {
+            int(tag): data_set[tag] if isinstance(element, RawDataElement) else element for tag, element in list(data_set.items())
+        }
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        """The value of an attribute."""
+        element = self.elements.get(_tag(keyword))
+        return default if element is None else element.value
+
+    def __contains__(self, keyword: str) -> bool:
+        return _tag(keyword) in self.elements
+
+
+@cache
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"{keyword} is no attribute of PS3.6")
+    return tag
+
+
 def verify(data_set: Dataset, names: Iterable[str] = ()) -> list[Finding]:
     """Why a data set may not go into a store; empty when it is proven that it may.
 
     names: words of the patient's own identifiers before de-identification (see `names_in`).
     """
-    codes = _method_codes(data_set)
-    dated = data_set.get("LongitudinalTemporalInformationModified") == "MODIFIED" and bool(codes & {"113106", "113107"})
+    values = _Values(data_set)
+    codes = _method_codes(values)
+    dated = values.get("LongitudinalTemporalInformationModified") == "MODIFIED" and bool(codes & {"113106", "113107"})
     case = _Case(frozenset(names), codes, dated)
     found: dict[tuple[Reason, str], None] = {}
-    for reason, tag in (*_claims(data_set, codes), *_file(data_set), *_items(data_set, case, 0)):
+    for reason, tag in (*_claims(values, codes), *_file(data_set, values), *_items(values, case, 0)):
         found[reason, tag] = None
     reasons = dict.fromkeys(reason for reason, _ in found)
     return [Finding(reason=r, tags=tuple(sorted({tag for reason, tag in found if reason == r and tag}))) for r in reasons]
 
 
-def _method_codes(data_set: Dataset) -> frozenset[str]:
-    items = data_set.get("DeidentificationMethodCodeSequence") or []
+def _method_codes(values: _Values) -> frozenset[str]:
+    items = values.get("DeidentificationMethodCodeSequence") or []
     return frozenset(str(item.get("CodeValue", "")) for item in items if item.get("CodingSchemeDesignator") == "DCM")
 
 
-def _claims(data_set: Dataset, codes: frozenset[str]) -> Iterator[tuple[Reason, str]]:
+def _claims(values: _Values, codes: frozenset[str]) -> Iterator[tuple[Reason, str]]:
     """PS3.15 E.1.1: the object must say that it is de-identified, and how."""
-    if data_set.get("PatientIdentityRemoved") != "YES":
+    if values.get("PatientIdentityRemoved") != "YES":
         yield Reason.CODES_MISSING, "PatientIdentityRemoved"
     if _MUST not in codes or not codes <= _CONTEXT_7050:
         yield Reason.CODES_MISSING, "DeidentificationMethodCodeSequence"
-    if "DeidentificationMethod" not in data_set:
+    if "DeidentificationMethod" not in values:
         yield Reason.CODES_MISSING, "DeidentificationMethod"
     for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"):
-        if not data_set.get(keyword):
+        if not values.get(keyword):
             yield Reason.VALUE_NOT_ALLOWED, keyword
-    if data_set.get("SOPClassUID") not in STORABLE:
+    if values.get("SOPClassUID") not in STORABLE:
         yield Reason.SOP_CLASS, "SOPClassUID"
 
 
-def _file(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
+def _file(data_set: Dataset, values: _Values) -> Iterator[tuple[Reason, str]]:
     """Preamble, file meta information (PS3.10 7.1) and the length of native pixel data."""
     if any(getattr(data_set, "preamble", None) or b""):
         yield Reason.ELEMENT_NOT_ALLOWED, "file preamble"
-    meta = getattr(data_set, "file_meta", None) or Dataset()
-    for element in meta:
-        if int(element.tag) not in _META:
-            yield Reason.ELEMENT_NOT_ALLOWED, str(element.tag)
+    meta = _Values(getattr(data_set, "file_meta", None) or Dataset())
+    for number in meta.elements:
+        if number not in _META:
+            yield Reason.ELEMENT_NOT_ALLOWED, str(BaseTag(number))
     if not _TRANSFER_SYNTAX.fullmatch(str(meta.get("TransferSyntaxUID", ""))):
         yield Reason.VALUE_NOT_ALLOWED, "TransferSyntaxUID"
-    if meta.get("MediaStorageSOPInstanceUID", data_set.get("SOPInstanceUID")) != data_set.get("SOPInstanceUID"):
+    if meta.get("MediaStorageSOPInstanceUID", values.get("SOPInstanceUID")) != values.get("SOPInstanceUID"):
         yield Reason.UID_NOT_OURS, "MediaStorageSOPInstanceUID"
-    if meta.get("MediaStorageSOPClassUID", data_set.get("SOPClassUID")) != data_set.get("SOPClassUID"):
+    if meta.get("MediaStorageSOPClassUID", values.get("SOPClassUID")) != values.get("SOPClassUID"):
         yield Reason.SOP_CLASS, "MediaStorageSOPClassUID"
     if not _INSTANCE.fullmatch(str(meta.get("ImplementationClassUID", "2.25.1"))):
         yield Reason.UID_NOT_OURS, "ImplementationClassUID"
-    yield from _pixel_length(data_set)
+    yield from _pixel_length(values, str(meta.get("TransferSyntaxUID", "")))
 
 
-def _pixel_length(data_set: Dataset) -> Iterator[tuple[Reason, str]]:
+def _pixel_length(values: _Values, syntax: str) -> Iterator[tuple[Reason, str]]:
     """Pixel data are as long as rows, columns, samples, frames and bits say, padded to an even length: nothing hides behind them.
 
     Of compressed pixels, a frame is at least one fragment, and does not unpack to more than an image can.
     """
-    keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in data_set), None)
+    keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in values), None)
     if keyword is None:
         return
-    meta = getattr(data_set, "file_meta", None) or Dataset()
     try:
-        frames = int(data_set.get("NumberOfFrames") or 1)
-        samples = int(data_set.Rows) * int(data_set.Columns) * int(data_set.get("SamplesPerPixel", 1))
-        bits = int(data_set.BitsAllocated)
+        frames = int(values.get("NumberOfFrames") or 1)
+        samples = int(values.get("Rows")) * int(values.get("Columns")) * int(values.get("SamplesPerPixel", 1))
+        bits = int(values.get("BitsAllocated"))
     except (AttributeError, TypeError, ValueError, OverflowError):
         yield Reason.VALUE_NOT_ALLOWED, "Rows"
         return
     if min(frames, samples, bits) < 1:
         yield Reason.VALUE_NOT_ALLOWED, "Rows"
         return
-    length = len(data_set[keyword].value or b"")
-    syntax = str(meta.get("TransferSyntaxUID", ""))
+    length = len(values.get(keyword) or b"")
     if syntax not in _NATIVE:
         if samples * bits // 8 > max(_LIKELY_FRAME, _RATIO * length):
             yield Reason.TOO_LARGE, "Rows"
         if frames > max(1, length // _FRAGMENT):
             yield Reason.TRUNCATED, keyword
     else:
-        if data_set.get("PhotometricInterpretation") == "YBR_FULL_422":
+        if values.get("PhotometricInterpretation") == "YBR_FULL_422":
             samples = samples * 2 // 3
         wanted = (frames * samples * bits + 7) // 8
         reason = Reason.TRAILING_DATA if length > wanted + wanted % 2 else Reason.TRUNCATED if length < wanted else None
-        if reason is None and keyword == "PixelData" and _hides_bits(data_set, syntax == _BIG_ENDIAN):
+        if reason is None and keyword == "PixelData" and _hides_bits(values, syntax == _BIG_ENDIAN):
             reason = Reason.HIDDEN_BITS
         if reason is not None:
             yield reason, keyword
 
 
-def _hides_bits(data_set: Dataset, big_endian: bool) -> bool:
+def _hides_bits(values: _Values, big_endian: bool) -> bool:
     """Whether bits outside of BitsStored hold something other than the sign (PS3.5 8.1.1): old overlays lay there, and so may anything."""
-    allocated, stored, high = (int(data_set.get(k) or 0) for k in ("BitsAllocated", "BitsStored", "HighBit"))
+    allocated, stored, high = (int(values.get(k) or 0) for k in ("BitsAllocated", "BitsStored", "HighBit"))
     if allocated not in {8, 16, 32} or stored >= allocated:
         return False
     if not 0 < stored <= high + 1 <= allocated:
         return True
     kind = np.dtype(f"u{allocated // 8}").newbyteorder(">" if big_endian else "<")
     below, above = (1 << (high + 1 - stored)) - 1, (1 << allocated) - (1 << (high + 1))
-    for values in (np.frombuffer(block, kind, count=len(block) // kind.itemsize) for block in _blocks(data_set.PixelData)):
-        spare = np.bitwise_and(values, kind.type(below | above))
+    for numbers in (np.frombuffer(block, kind, count=len(block) // kind.itemsize) for block in _blocks(values.get("PixelData"))):
+        spare = np.bitwise_and(numbers, kind.type(below | above))
         if not spare.any():
             continue
-        if not data_set.get("PixelRepresentation"):
+        if not values.get("PixelRepresentation"):
             return True
-        negative = np.bitwise_and(values, kind.type(1 << high)) != 0
+        negative = np.bitwise_and(numbers, kind.type(1 << high)) != 0
         if (spare[negative] != above).any() or spare[~negative].any():
             return True
     return False
@@ -283,10 +307,10 @@ def _facts(number: int) -> tuple[str, frozenset[str], bool]:
     return keyword, frozenset({listed, *listed.split(" or ")}), keyword in lists.study or keyword in _ONCE
 
 
-def _items(data_set: Dataset, case: _Case, depth: int) -> Iterator[tuple[Reason, str]]:
+def _items(values: _Values, case: _Case, depth: int) -> Iterator[tuple[Reason, str]]:
     """Every element of a data set and of what is nested in it."""
-    for element in data_set:
-        keyword, vrs, top_only = _facts(int(element.tag))
+    for number, element in values.elements.items():
+        keyword, vrs, top_only = _facts(number)
         if not keyword or (depth and top_only) or depth > _DEPTH:
             yield Reason.ELEMENT_NOT_ALLOWED, element.keyword or str(element.tag)
         elif element.VR not in vrs:
@@ -305,7 +329,7 @@ def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Ite
         wrong = not all(lists.patterns[keyword].fullmatch(v) for v in _strings(element.value))
     elif kind == "sequences":
         for item in element.value:
-            yield from _items(item, case, depth + 1)
+            yield from _items(_Values(item), case, depth + 1)
         return
     elif kind == "codes":
         for item in element.value:
@@ -334,26 +358,31 @@ def _is_table(element: DataElement) -> bool:
 
 def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, str]]:
     """A coded concept: value in the form of its scheme, meaning of known words; modifiers are concepts again."""
-    for element in item:
-        if element.VR == "SQ" and element.keyword in _lists().kinds and _lists().kinds[element.keyword] == "codes":
+    values = _Values(item)
+    for number, element in values.elements.items():
+        if number in _CODE_ITEM:
+            continue
+        if element.VR == "SQ" and _lists().kinds.get(element.keyword) == "codes":
             for inner in element.value:
                 yield from _code(inner, element.keyword, case)
-        elif element.keyword not in _CODE_ITEM:
+        else:
             yield Reason.ELEMENT_NOT_ALLOWED, element.keyword or str(element.tag)
-    scheme, value = str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeValue", ""))
+    if not _is_concept(*(str(values.get(k, "")) for k in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning"))):
+        yield Reason.VALUE_NOT_ALLOWED, keyword
+
+
+@lru_cache(maxsize=65_536)
+def _is_concept(scheme: str, value: str, meaning: str) -> bool:
+    """Whether a value has the form of its scheme and its meaning consists of known words."""
     form = _CODE_FORMS.get(scheme)
     if (form is None or not re.fullmatch(form, value)) and (scheme not in _LETTERS or (scheme, value) not in _concepts()):
-        yield Reason.VALUE_NOT_ALLOWED, keyword
-    meaning = str(item.get("CodeMeaning", ""))
-    if meaning == value:
-        return
+        return False
     runs = re.findall(r"[^\W\d_]+", meaning.lower())
-    if (
-        len(meaning) > _LONGEST
-        or not all(run in _meanings() or run in _lists().words for run in runs)
-        or sum(map(str.isdigit, meaning)) > _DIGITS
-    ):
-        yield Reason.VALUE_NOT_ALLOWED, keyword
+    return meaning == value or (
+        len(meaning) <= _LONGEST
+        and all(run in _meanings() or run in _lists().words for run in runs)
+        and sum(map(str.isdigit, meaning)) <= _DIGITS
+    )
 
 
 @cache

@@ -5,6 +5,7 @@ where in which file the value lies, opens the file when it is read, and does not
 that was replaced, written to or cut since is refused, by inode, size, and times of change.
 """
 
+import atexit
 import hashlib
 import io
 import os
@@ -32,7 +33,7 @@ def _identity(file: BinaryIO) -> _Identity:
 
 
 class _Newest:
-    """The file that was read last stays open: the frames of one instance are read one after the other."""
+    """The file that was read last stays open, for the frames of one instance are read one after the other; `release` closes it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,17 +44,29 @@ class _Newest:
     def open(self, path: Path) -> Iterator[BinaryIO]:
         with self._lock:
             if self._path != path or self._file is None:
-                self.close()
+                self._close()
                 self._file, self._path = path.open("rb"), path
             yield self._file
 
     def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
         self._file = self._path = None
 
 
 _newest = _Newest()
+
+
+def release() -> None:
+    """Close the file that was read last; whoever has done with a series says so, and a disc can be taken out."""
+    _newest.close()
+
+
+atexit.register(release)
 
 
 class PixelFile(io.BufferedIOBase):
@@ -118,13 +131,17 @@ class PixelFile(io.BufferedIOBase):
     def _read(self, start: int, size: int) -> bytes:
         try:
             with _newest.open(self.path) as file:
-                if _identity(file) != self._identity or self.path.stat().st_ino != self._identity[1]:
-                    raise InvalidInputError("A file was changed while it was brought in.", hint="Leave the source alone and run it again.")
+                same = _identity(file) == self._identity and self.path.stat().st_ino == self._identity[1]
                 file.seek(self._offset + start)
-                data = file.read(size)
+                data = file.read(size) if same else b""
         except OSError:
+            release()
             raise InvalidInputError("A file that was there is gone or can no longer be read.", hint="Run it again.") from None
+        if not same:
+            release()
+            raise InvalidInputError("A file was changed while it was brought in.", hint="Leave the source alone and run it again.")
         if len(data) != size:
+            release()
             raise InvalidInputError("A file was cut short while it was brought in.", hint="Leave the source alone and run it again.")
         return data
 

@@ -1,5 +1,6 @@
 """Ingest in several processes and within bounded memory: the same store as by one, and clean whatever ends it."""
 
+import contextlib
 import os
 import select
 import signal
@@ -162,6 +163,33 @@ def test_a_file_that_changes_between_the_check_and_the_store_is_refused(tmp_path
     path.unlink()
     with pytest.raises(InvalidInputError, match=r"gone|changed"):
         dataset.PixelData.read()
+
+
+def held_open(folder):
+    """Files of a folder that this process has open."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that lists them
+            found.append(link.readlink())
+    return [path for path in found if path.is_relative_to(folder)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc to see what is open")
+def test_no_file_of_the_source_stays_open(gate_key, tmp_path):
+    write_series(tmp_path / "source", 1, 2)
+    write_series(tmp_path / "source", 2, 2, size=32)
+    broken = tmp_path / "source" / "2-0001.dcm"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    report = gate.ingest([tmp_path / "source"], "made", tmp_path / "stores", Options(key=gate_key, deidentify=True, synthetic=True))
+    assert [o.accepted for o in report.outcomes].count(True) == 1
+    assert held_open(tmp_path) == []
+    dataset = read(tmp_path / "source" / "1-0000.dcm")
+    assert dataset.PixelData.read(1)
+    assert held_open(tmp_path) != [], "the file that was read last, for the next frame"
+    (tmp_path / "source" / "1-0000.dcm").unlink()
+    with pytest.raises(InvalidInputError):
+        dataset.PixelData.read()
+    assert held_open(tmp_path) == []
 
 
 def double(piece, line):

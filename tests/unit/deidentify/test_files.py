@@ -186,7 +186,7 @@ def test_an_error_of_the_content_is_none_of_the_disk(tmp_path, monkeypatch):
     def broken(*_arguments, **_options):
         raise OSError("a sequence that does not end")
 
-    monkeypatch.setattr(files, "dcmread", broken)
+    monkeypatch.setattr(files, "read_dataset", broken)
     with pytest.raises(BrokenFileError) as caught:
         files.read(write(ct_slice(), tmp_path / "x.dcm"))
     assert caught.value.reason is Reason.UNREADABLE
