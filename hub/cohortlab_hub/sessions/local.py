@@ -2,8 +2,8 @@
 
 At a start it computes the person's leases, mounts the stores that verify, and starts JupyterLab through
 `cohortlab_hub.sessions.isolate`. Where the machine cannot separate processes, ``datasets/`` holds links to the stores
-instead, and the log and the start page say so. While a session runs, its leases are computed again at every poll: when
-one ends, or was revoked, the session that mounts it is stopped.
+instead, and the log and the start page say so. The leases are recorded: while the session runs, the watch of the hub's service
+(`cohortlab_hub.access.watch`) decides them again, warns, and stops the session when one has ended.
 """
 
 import asyncio
@@ -22,9 +22,12 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from sqlalchemy.orm import Session, sessionmaker
 from traitlets import Dict, Instance, Unicode
 
+from cohortlab.errors import RefusedError
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import audit, records
-from cohortlab_hub.access import Lease, Person, grants_of, leases
+from cohortlab_hub.access import Person, leases
+from cohortlab_hub.access.held import open_leases
+from cohortlab_hub.access.projects import purpose_of
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.sessions import mounts, separation
 from cohortlab_hub.sessions.isolate import die_with_parent
@@ -67,37 +70,29 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         """The person's home."""
         return self.settings.state / "homes" / slug(self.user.name)
 
-    def _leases(self, person: Person) -> list[Lease]:
-        served = self._catalogue.served()
-        with self._records.begin() as database:
-            grants = grants_of(database, person)
-        return leases(grants, person, [entry.terms for entry in served], purpose=None, condition=_CONDITION, now=datetime.now(UTC))
-
     def _open(self, person: Person) -> dict[str, Path]:
-        """The mount table now, recorded as an audit event, with the grants that it rests on."""
-        held = self._leases(person)
-        stores = {entry.id: entry.store for entry in self._catalogue.served() if entry.store is not None}
-        table = mounts.mount_table(held, stores)
+        """The mount table now; its leases recorded, with the grants that they rest on. Raises `RefusedError` for another's project."""
+        now, served = datetime.now(UTC), self._catalogue.served()
+        purpose = purpose_of(self.settings, person, self.user_options.get("project"))
         with self._records.begin() as database:
-            grants = {lease.dataset: lease.grant for lease in held if lease.dataset in table}
-            audit.record(database, person.name, "session.start", person.name, {"grants": grants})
+            grants = self._catalogue.grants(database, person)
+            held = leases(grants, person, [entry.terms for entry in served], purpose=purpose, condition=_CONDITION, now=now)
+            table = mounts.mount_table(held, {entry.id: entry.store for entry in served if entry.store is not None})
+            held = [lease for lease in held if lease.dataset in table]
+            open_leases(database, person.name, self.name, held, now, purpose=purpose)
+            details = {"server": self.name, "purpose": purpose, "grants": {lease.dataset: lease.grant for lease in held}}
+            audit.record(database, person.name, "session.start", person.name, details)
         return table
-
-    def _ended(self, person: Person) -> list[str]:
-        """Mounted datasets that have no lease any more."""
-        held = {lease.dataset for lease in self._leases(person)}
-        ended = sorted(set(self.mounted) - held)
-        if ended:
-            with self._records.begin() as database:
-                audit.record(database, "hub", "session.stop", person.name, {"no_lease": ended})
-        return ended
 
     async def start(self) -> tuple[str, int]:
         """Start the session; (address, port). Raises `RuntimeError` with a sentence for the user when it may not."""
         apart = await asyncio.to_thread(separation.separation)
         if not apart.possible and self.settings.sessions.isolate == "required":
             raise RuntimeError(f"Sessions cannot be separated on this machine: {apart.reason}")
-        table = await asyncio.to_thread(self._open, self._person)
+        try:
+            table = await asyncio.to_thread(self._open, self._person)
+        except RefusedError as error:
+            raise RuntimeError(str(error)) from None
         self.mounted = {name: str(store) for name, store in table.items()}
         prepare_home(self.home, {} if apart.possible else table)
         self.home_dir = str(self.home)
@@ -166,18 +161,6 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         """The session has ended."""
         super().clear_state()
         self.mounted = {}
-
-    async def poll(self) -> int | None:
-        """None while the session runs. One that mounts a dataset whose lease has ended is stopped first."""
-        status: int | None = await super().poll()
-        if status is None and self.mounted and not self._spawn_pending and not self._stop_pending:
-            ended = await asyncio.to_thread(self._ended, self._person)
-            if ended:
-                self.log.warning("Stopping the session of %s: no lease any more for %s", self.user.name, ", ".join(ended))
-                self.mounted = {}
-                await self.stop(now=True)
-                status = await super().poll()
-        return status
 
 
 def prepare_home(home: Path, links: Mapping[str, Path]) -> None:

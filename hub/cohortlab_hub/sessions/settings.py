@@ -173,9 +173,6 @@ class Kubernetes(Part):
     namespace: Identifier
     hub_url: str = Field(pattern=r"^https?://[^\s]+$")
     service_url: str = Field(pattern=r"^https?://[^\s]+/$")
-    api: str | None = Field(
-        default=None, pattern=r"^https?://[^\s]+$", description="The API's address; None: as in the cluster, or kubeconfig."
-    )
     volumes: dict[Identifier, Volume] = {}
     home: Home = Home()
     shared: Shared | None = None
@@ -202,6 +199,7 @@ class Queue(Part):
 
     shares: dict[Identifier, Annotated[float, Field(gt=0)]] = {}
     warning_minutes: float = Field(default=15, ge=0)
+    booking_groups: list[Group] = Field(default=["trainers"], description="Who may book for any project; members may for their own.")
     keep_place_minutes: float = Field(default=10, ge=0, description="For how long a place in the queue outlives a restart of the hub.")
 
 
@@ -210,7 +208,6 @@ class Sessions(Part):
 
     isolate: Literal["auto", "required"] = "auto"
     warning_minutes: float = Field(default=10, ge=0, description="How long before a stop its user is told.")
-    grace_seconds: float = Field(default=0, ge=0, description="From the end of a lease to the stop of a session that mounts the dataset.")
 
 
 def wrong_names(settings: "Settings") -> list[tuple[str, str]]:

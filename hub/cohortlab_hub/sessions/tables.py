@@ -29,7 +29,11 @@ class NoticeRow(Base):
 
 
 class QueueRow(Base):
-    """A request for GPUs that waits, or waited. `state`: ``waiting``, ``starting`` (GPUs are kept for it), ``left``, ``done``."""
+    """A request for GPUs, from the queue to its session's end.
+
+    `state`: ``waiting``, ``running`` (it has its GPUs, until `guaranteed` for sure), ``instead`` (its user takes `profile` without
+    waiting), ``left``, ``done``. `seen`: when the hub last knew somebody who waits for it.
+    """
 
     __tablename__ = "gpu_queue"
     __table_args__ = (Index("ix_gpu_queue_state", "state"),)
@@ -41,12 +45,26 @@ class QueueRow(Base):
     profile: Mapped[str] = mapped_column(String(63))
     kind: Mapped[str] = mapped_column(String(63))
     count: Mapped[int] = mapped_column(Integer)
+    guarantee_seconds: Mapped[int] = mapped_column(Integer)
     since: Mapped[datetime]
     seen: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(16))
     position: Mapped[int | None] = mapped_column(Integer)
     estimate: Mapped[datetime | None]
     why: Mapped[str] = mapped_column(String(500))
+    guaranteed: Mapped[datetime | None]
+    ends: Mapped[datetime | None]
+
+
+class GpuRow(Base):
+    """How many GPUs of a kind there are, and how many are free, as the hub saw last."""
+
+    __tablename__ = "gpu_kinds"
+
+    kind: Mapped[str] = mapped_column(String(63), primary_key=True)
+    total: Mapped[int] = mapped_column(Integer)
+    free: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime]
 
 
 class BookingRow(Base):

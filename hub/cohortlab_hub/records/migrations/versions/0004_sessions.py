@@ -42,14 +42,24 @@ def upgrade() -> None:
         sa.Column("profile", sa.String(63), nullable=False),
         sa.Column("kind", sa.String(63), nullable=False),
         sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("guarantee_seconds", sa.Integer, nullable=False),
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("seen", UtcDateTime(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("position", sa.Integer, nullable=True),
         sa.Column("estimate", UtcDateTime(), nullable=True),
         sa.Column("why", sa.String(500), nullable=False),
+        sa.Column("guaranteed", UtcDateTime(), nullable=True),
+        sa.Column("ends", UtcDateTime(), nullable=True),
     )
     op.create_index("ix_gpu_queue_state", "gpu_queue", ["state"])
+    op.create_table(
+        "gpu_kinds",
+        sa.Column("kind", sa.String(63), primary_key=True),
+        sa.Column("total", sa.Integer, nullable=False),
+        sa.Column("free", sa.Integer, nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+    )
     op.create_table(
         "gpu_bookings",
         sa.Column("id", sa.String(36), primary_key=True),
@@ -69,5 +79,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop the tables."""
     op.drop_table("gpu_bookings")
+    op.drop_table("gpu_kinds")
     op.drop_table("gpu_queue")
     op.drop_table("session_notices")
