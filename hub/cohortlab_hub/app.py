@@ -11,7 +11,9 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy.orm import sessionmaker
 
 from cohortlab_hub import problems, records
+from cohortlab_hub.access.hub_api import HubApi
 from cohortlab_hub.access.routes import router as access_router
+from cohortlab_hub.access.watch import running as watching
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
@@ -32,11 +34,13 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
     prefix = (prefix if prefix is not None else os.environ.get("JUPYTERHUB_SERVICE_PREFIX", f"/services/{SERVICE}/")).rstrip("/")
     records.migrate(settings.database_url)
     engine = records.engine(settings.database_url)
-    identity = HubIdentity(hub_api or os.environ.get("JUPYTERHUB_API_URL", "http://127.0.0.1:8081/hub/api"), SERVICE)
+    hub_api = hub_api or os.environ.get("JUPYTERHUB_API_URL", "http://127.0.0.1:8081/hub/api")
+    identity = HubIdentity(hub_api, SERVICE)
+    token = os.environ.get("JUPYTERHUB_API_TOKEN")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(app):
+        async with running(app), watching(app, HubApi(hub_api, token) if token else None):
             yield
         await identity.close()
         engine.dispose()

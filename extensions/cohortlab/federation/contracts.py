@@ -154,7 +154,7 @@ class JobSpec(Model):
     parameters: Parameters = Field(default_factory=dict)
     sites: tuple[SiteName, ...] = Field(default=(), max_length=MAX_SITES)
     project: ProjectName
-    purpose: Annotated[str, StringConstraints(pattern=r"^(DUO:[0-9]{7})?$")] = ""
+    purpose: Annotated[str, StringConstraints(pattern=r"^(DUO:[0-9]{7}(/[A-Za-z][A-Za-z0-9._:-]{1,47})?)?$")] = ""
     """DUO code; empty means the project's own."""
     idempotency_key: Annotated[str, StringConstraints(max_length=64)] = ""
 

@@ -44,7 +44,9 @@ def add(
     person: Annotated[str | None, typer.Option(help="Account name.")] = None,
     group: Annotated[str | None, typer.Option(help="Group, instead of a person.")] = None,
     condition: Annotated[AccessCondition, typer.Option(help="What it allows at most.")] = AccessCondition.IN_SITU_PROCESSING,
-    purpose: Annotated[str | None, typer.Option(help="DUO code that it is bound to, e.g. DUO:0000007.")] = None,
+    purpose: Annotated[
+        str | None, typer.Option(help="Purpose that it is bound to: a DUO code, with a disease DUO:0000007/MONDO:0007254.")
+    ] = None,
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="First moment (UTC) that is not allowed.")
     ] = None,
@@ -89,9 +91,12 @@ def revoke(
     grant: Annotated[str, typer.Argument(help="Its id, as `cohortlab grants list` shows it.")],
     *,
     reason: Annotated[str, typer.Option(help="Why, for the record and for the person.")],
+    for_cause: Annotated[
+        bool, typer.Option("--for-cause", help="Stop sessions that have the dataset open at once, without grace.")
+    ] = False,
     workbench: Workbench = _DEMO,
     as_json: Json = False,
 ) -> None:
-    """End a grant now. A session that mounts the dataset by it is stopped within a minute."""
+    """End a grant now. Within a minute a session that has the dataset open by it is warned, and stopped after the operator's grace."""
     with records.opened(load(workbench).database_url) as database:
-        _show([record.revoke(database, _actor(), grant, reason)], as_json=as_json)
+        _show([record.revoke(database, _actor(), grant, reason, for_cause=for_cause)], as_json=as_json)

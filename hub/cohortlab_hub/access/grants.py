@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from cohortlab.errors import InvalidInputError, NotFoundError
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import audit
+from cohortlab_hub.access.purposes import PURPOSE
 from cohortlab_hub.access.rules import Grant, Person
 from cohortlab_hub.access.tables import GrantRow
 
@@ -24,20 +25,23 @@ class NewGrant(BaseModel):
     subject: str = Field(min_length=1, max_length=255)
     dataset: str = Field(min_length=1, max_length=128)
     condition: AccessCondition = AccessCondition.IN_SITU_PROCESSING
-    purpose: str | None = Field(default=None, pattern=r"^DUO:\d{7}$")
+    purpose: str | None = Field(default=None, pattern=PURPOSE)
     until: AwareDatetime | None = None
     reason: str = Field(min_length=3, max_length=1000)
 
 
 class GrantRecord(NewGrant):
-    """A grant with its history."""
+    """A grant with its history. `source`: ``steward``, ``visa`` or ``negotiator``, which calls it `external_id`."""
 
     id: str
+    source: str
+    external_id: str | None = None
     granted_by: str
     granted_at: datetime
     revoked_by: str | None = None
     revoked_at: datetime | None = None
     revoked_reason: str | None = None
+    for_cause: bool = False
 
 
 def _record(row: GrantRow) -> GrantRecord:
@@ -56,6 +60,7 @@ def as_rule(row: GrantRow) -> Grant:
         until=row.until,
         revoked_at=row.revoked_at,
         revoked_reason=row.revoked_reason,
+        for_cause=row.for_cause,
     )
 
 
@@ -83,27 +88,34 @@ def listed(
     return [_record(row) for row in session.scalars(query)]
 
 
-def add(session: Session, actor: str, new: NewGrant, known: set[str]) -> GrantRecord:
+def add(
+    session: Session, actor: str, new: NewGrant, known: set[str], *, source: str = "steward", external_id: str | None = None
+) -> GrantRecord:
     """Record a grant. Raises `NotFoundError` for a dataset that is not among `known`, `InvalidInputError` for an end in the past."""
     if new.dataset not in known:
         raise NotFoundError(f"There is no dataset {new.dataset}.", hint=f"Known here: {', '.join(sorted(known)) or 'none'}.")
     now = datetime.now(UTC)
     if new.until is not None and new.until <= now:
         raise InvalidInputError("The grant would end before it begins.", hint="Give an end in the future, or none.")
-    row = GrantRow(id=str(uuid.uuid4()), granted_by=actor, granted_at=now, **new.model_dump())
+    row = GrantRow(
+        id=str(uuid.uuid4()), granted_by=actor, granted_at=now, source=source, external_id=external_id, for_cause=False, **new.model_dump()
+    )
     session.add(row)
     details = {"id": row.id, **new.model_dump(mode="json", exclude={"dataset"})}
     audit.record(session, actor, "grant.add", new.dataset, details)
     return _record(row)
 
 
-def revoke(session: Session, actor: str, grant_id: str, reason: str) -> GrantRecord:
-    """End a grant now. Raises `NotFoundError`; a grant that is revoked already keeps its first revocation."""
+def revoke(session: Session, actor: str, grant_id: str, reason: str, *, for_cause: bool = False) -> GrantRecord:
+    """End a grant now. `for_cause`: sessions are stopped without grace.
+
+    Raises `NotFoundError`; a grant that is revoked already keeps its first revocation.
+    """
     row = session.get(GrantRow, grant_id, with_for_update=True)
     if row is None:
         raise NotFoundError("There is no such grant.", hint="`cohortlab grants list` shows their ids.")
     if row.revoked_at is None:
-        row.revoked_by, row.revoked_at, row.revoked_reason = actor, datetime.now(UTC), reason
-        details = {"id": row.id, "subject_kind": row.subject_kind, "subject": row.subject, "reason": reason}
+        row.revoked_by, row.revoked_at, row.revoked_reason, row.for_cause = actor, datetime.now(UTC), reason, for_cause
+        details = {"id": row.id, "subject_kind": row.subject_kind, "subject": row.subject, "reason": reason, "for_cause": for_cause}
         audit.record(session, actor, "grant.revoke", row.dataset, details)
     return _record(row)

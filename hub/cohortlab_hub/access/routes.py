@@ -3,13 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cohortlab.errors import NotFoundError, RefusedError
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub.access import grants as record
+from cohortlab_hub.access import held
 from cohortlab_hub.access.grants import GrantRecord, NewGrant
+from cohortlab_hub.access.purposes import PURPOSE
 from cohortlab_hub.access.rules import Person, decide
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.identity import Caller, Principal
@@ -31,14 +33,29 @@ class DecisionAnswer(BaseModel):
     allowed: bool
     reason: str
     until: datetime | None
+    obligations: list[str]
 
 
 class Revocation(BaseModel):
-    """Why a grant ends."""
+    """Why a grant ends. `for_cause`: a session that has the dataset open is stopped at once, without the usual grace."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     reason: str = Field(min_length=3, max_length=1000)
+    for_cause: bool = False
+
+
+class LeaseAnswer(BaseModel):
+    """A dataset that a running session of mine has open. `stops`: when it will be stopped, for `reason`."""
+
+    server: str
+    dataset: str
+    condition: AccessCondition
+    purpose: str | None
+    opened: datetime
+    until: datetime | None
+    stops: datetime | None
+    reason: str | None
 
 
 def person(caller: Principal) -> Person:
@@ -65,6 +82,13 @@ def my_grants(caller: Caller, database: Database, limit: Limit = 100, offset: Of
     return record.listed(database, person(caller), limit=limit, offset=offset)
 
 
+@router.get("/me/leases")
+def my_leases(caller: Caller, database: Database) -> list[LeaseAnswer]:
+    """What my running sessions have open."""
+    rows = held.of_person(database, person(caller).name)
+    return [LeaseAnswer.model_validate({name: getattr(row, name) for name in LeaseAnswer.model_fields}) for row in rows]
+
+
 @router.get("/me/decisions")
 def my_decisions(
     caller: Caller,
@@ -73,7 +97,7 @@ def my_decisions(
     *,
     condition: AccessCondition = AccessCondition.IN_SITU_PROCESSING,
     dataset: str | None = None,
-    purpose: Annotated[str | None, Query(pattern=r"^DUO:\d{7}$")] = None,
+    purpose: Annotated[str | None, Query(pattern=PURPOSE)] = None,
 ) -> list[DecisionAnswer]:
     """For one dataset or each: may I use it now, and why or why not."""
     catalogue: Catalogue = request.app.state.catalogue
@@ -81,7 +105,7 @@ def my_decisions(
     if dataset is not None and not entries:
         raise NotFoundError(f"There is no dataset {dataset}.")
     me, now = person(caller), datetime.now(UTC)
-    grants = record.grants_of(database, me)
+    grants = catalogue.grants(database, me)
     answers = []
     for entry in entries:
         decision = decide(grants, me, entry.terms, purpose=purpose, condition=condition, now=now)
@@ -93,6 +117,7 @@ def my_decisions(
                 allowed=decision.allowed,
                 reason=decision.reason,
                 until=decision.until,
+                obligations=list(decision.obligations),
             )
         )
     return answers
@@ -114,6 +139,15 @@ def add_grant(steward: Steward, database: Database, request: Request, new: NewGr
 
 
 @router.post("/grants/{grant_id}/revoke")
-def revoke_grant(steward: Steward, database: Database, grant_id: str, why: Revocation) -> GrantRecord:
+def revoke_grant(
+    steward: Steward, database: Database, grant_id: str, why: Revocation, *, request: Request, after: BackgroundTasks
+) -> GrantRecord:
     """End a grant now. For stewards."""
-    return record.revoke(database, steward.name, grant_id, why.reason)
+    after.add_task(look_now, request)
+    return record.revoke(database, steward.name, grant_id, why.reason, for_cause=why.for_cause)
+
+
+async def look_now(request: Request) -> None:
+    """Have the watch look at running sessions now, rather than within seconds."""
+    if request.app.state.watch is not None:
+        request.app.state.watch.ring()

@@ -8,8 +8,8 @@ does, and a grant that is bound to a purpose allows only that. A decision always
 person can do. It rests on the grant that lasts longest, and a lease ends at the earliest of all that it rests on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -151,6 +151,15 @@ def leases(
         if decision.allowed and decision.grant is not None:
             made.append(Lease(person.name, terms.dataset, condition, _earliest([decision.until, *limits]), decision.grant))
     return made
+
+
+def with_samples(grants: Iterable[Grant], samples: Mapping[str, str]) -> list[Grant]:
+    """`grants`, and for each on a dataset that has a synthetic sample (dataset -> sample) one to open that in a session."""
+    given = list(grants)
+    situ = AccessCondition.IN_SITU_PROCESSING
+    return given + [
+        replace(grant, dataset=samples[grant.dataset], condition=situ, purpose=None) for grant in given if grant.dataset in samples
+    ]
 
 
 def _earliest(moments: Iterable[datetime | None]) -> datetime | None:

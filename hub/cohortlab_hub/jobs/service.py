@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import select
@@ -33,6 +34,7 @@ from cohortlab.keys import PrivateKey, canonical_json, load_key
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import audit
 from cohortlab_hub.access import Decision, Person, Terms, decide, grants_of
+from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.identity import Principal
 from cohortlab_hub.jobs import record, rules
 from cohortlab_hub.jobs.tables import JobRow, TicketRow
@@ -60,6 +62,11 @@ class Jobs:
             raise UnavailableError("This workbench has no federation.", hint="An operator sets it up in workbench.yaml.")
         return cls(settings, settings.federation, load_key(settings.federation.key))
 
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What the datasets themselves demand."""
+        return Catalogue(self.settings)
+
     @property
     def titles(self) -> dict[str, str]:
         """The sites' titles by name."""
@@ -86,7 +93,10 @@ class Jobs:
 
     def decision(self, database: Session, person: Person, dataset: str, purpose: str | None) -> Decision:
         """Whether `person` may run jobs on `dataset` for `purpose` (DUO code) now."""
-        terms = Terms(dataset, AccessCondition.REMOTE_PROCESSING)
+        entry = next((entry for entry in self.catalogue.entries() if entry.id == dataset), None)
+        if entry is not None and entry.problem:
+            return Decision(False, f"{dataset} is not served here: {entry.problem}")
+        terms = entry.terms if entry is not None else Terms(dataset, AccessCondition.REMOTE_PROCESSING)
         now = datetime.now(UTC)
         return decide(grants_of(database, person), person, terms, purpose=purpose, condition=AccessCondition.REMOTE_PROCESSING, now=now)
 

@@ -36,6 +36,7 @@ def write_workbench(folder: Path, datasets: tuple[str, ...] = ("alpha", "beta"))
         "state": ".",
         "login": {"kind": "demo", "accounts": ACCOUNTS},
         "trusted_keys": [key.public.text],
+        "access": {"grace_seconds": 3, "check_seconds": 1},
         "datasets": {name: {"store": store} for name, store in stores.items()},
     }
     file = folder / "workbench.yaml"
