@@ -14,6 +14,8 @@ from cohortlab_hub import problems, records
 from cohortlab_hub.access.hub_api import HubApi
 from cohortlab_hub.access.routes import router as access_router
 from cohortlab_hub.access.watch import running as watching
+from cohortlab_hub.access.webhook import router as webhook_router
+from cohortlab_hub.audit.routes import router as audit_router
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
@@ -65,7 +67,7 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
         return {"status": "ok"}
 
     api = APIRouter(prefix=f"{prefix}/api/v1")
-    for router in (access_router, catalogue_router, jobs_router, sessions_router):
+    for router in (access_router, webhook_router, audit_router, catalogue_router, jobs_router, sessions_router):
         api.include_router(router)
     app.include_router(api)
     return app

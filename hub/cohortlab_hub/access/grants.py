@@ -44,7 +44,8 @@ class GrantRecord(NewGrant):
     for_cause: bool = False
 
 
-def _record(row: GrantRow) -> GrantRecord:
+def as_record(row: GrantRow) -> GrantRecord:
+    """The grant with its history, as people see it."""
     return GrantRecord.model_validate({name: getattr(row, name) for name in GrantRecord.model_fields})
 
 
@@ -85,7 +86,7 @@ def listed(
         query = query.where(_of(person))
     if dataset is not None:
         query = query.where(GrantRow.dataset == dataset)
-    return [_record(row) for row in session.scalars(query)]
+    return [as_record(row) for row in session.scalars(query)]
 
 
 def add(
@@ -103,7 +104,7 @@ def add(
     session.add(row)
     details = {"id": row.id, **new.model_dump(mode="json", exclude={"dataset"})}
     audit.record(session, actor, "grant.add", new.dataset, details)
-    return _record(row)
+    return as_record(row)
 
 
 def revoke(session: Session, actor: str, grant_id: str, reason: str, *, for_cause: bool = False) -> GrantRecord:
@@ -118,4 +119,4 @@ def revoke(session: Session, actor: str, grant_id: str, reason: str, *, for_caus
         row.revoked_by, row.revoked_at, row.revoked_reason, row.for_cause = actor, datetime.now(UTC), reason, for_cause
         details = {"id": row.id, "subject_kind": row.subject_kind, "subject": row.subject, "reason": reason, "for_cause": for_cause}
         audit.record(session, actor, "grant.revoke", row.dataset, details)
-    return _record(row)
+    return as_record(row)

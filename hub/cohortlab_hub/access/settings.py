@@ -1,5 +1,6 @@
 """The parts of workbench.yaml about access: diseases by name, how a revocation goes, a negotiator's webhook."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -8,11 +9,19 @@ from pydantic_core import PydanticCustomError
 from cohortlab_hub.access.purposes import DISEASE, Use
 from cohortlab_hub.settings_parts import File, Identifier, Part
 
+_SHORTEST = 32
+
 
 def _disease(value: str) -> str:
     if not DISEASE.fullmatch(value):
         raise PydanticCustomError("disease", "Write a disease as a code like MONDO:0007254, at most 48 letters, digits and .:_- .")
     return value
+
+
+def _long_enough(secret: Path) -> Path:
+    if len(secret.read_text(encoding="utf-8").strip()) < _SHORTEST:
+        raise PydanticCustomError("secret", "The secret in this file is shorter than 32 characters.")
+    return secret
 
 
 DiseaseCode = Annotated[str, AfterValidator(_disease)]
@@ -44,7 +53,7 @@ class Negotiator(Part):
     `datasets`: those that it may grant.
     """
 
-    secret: File
+    secret: Annotated[File, AfterValidator(_long_enough)]
     how: Literal["hmac", "bearer"] = "hmac"
     datasets: list[Identifier] = Field(min_length=1)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import and_, or_, select, text
 from sqlalchemy.orm import Session
 
 from cohortlab.errors import IntegrityError
@@ -63,10 +63,17 @@ def record(session: Session, actor: str, action: str, target: str, details: Mapp
     session.flush()
 
 
-def events(session: Session, after: int = 0, limit: int = 100, *, newest: bool = False) -> list[AuditRecord]:
-    """Up to `limit` events with a number above `after`, oldest first; with `newest` the last ones, newest first."""
+def events(session: Session, after: int = 0, limit: int = 100, *, newest: bool = False, person: str | None = None) -> list[AuditRecord]:
+    """Up to `limit` events with a number above `after`, oldest first; with `newest` the last ones, newest first.
+
+    With `person` only what that account did, and what was done to its sign-in and sessions. A dataset of the same name is not meant.
+    """
     order = AuditEvent.number.desc() if newest else AuditEvent.number
-    rows = session.scalars(select(AuditEvent).where(AuditEvent.number > after).order_by(order).limit(limit))
+    query = select(AuditEvent).where(AuditEvent.number > after).order_by(order).limit(limit)
+    if person is not None:
+        own = or_(AuditEvent.action.startswith("person."), AuditEvent.action.startswith("session."))
+        query = query.where(or_(AuditEvent.actor == person, and_(AuditEvent.target == person, own)))
+    rows = session.scalars(query)
     return [AuditRecord(e.number, e.at, e.actor, e.action, e.target, json.loads(e.details), e.digest) for e in rows]
 
 

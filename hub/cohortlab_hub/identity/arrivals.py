@@ -15,6 +15,8 @@ from cohortlab_hub.identity.visas import CONTROLLED, Identity
 from cohortlab_hub.settings import Settings
 
 _LONGEST = 255
+RESERVED = {"hub", "passport", "demo", "cohortlab"}
+"""Names that stand for no person in audit events."""
 
 
 class Arrivals:
@@ -39,6 +41,8 @@ class Arrivals:
         subject, issuer = identity
         if max(map(len, (name, subject, issuer))) > _LONGEST:
             raise RefusedError("Your account's name is too long for this workbench.")
+        if name.lower() in RESERVED:
+            raise RefusedError("This account name is one of the workbench's own.")
         with self._sessions.begin() as database:
             row = database.get(IdentityRow, name)
             if row is None:

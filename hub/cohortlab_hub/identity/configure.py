@@ -39,7 +39,9 @@ def service_role(service: str) -> dict[str, Any]:
 
 
 def _demo(c: Any, settings: Settings, chosen: DemoLogin, password: str | None) -> None:
-    if not settings.listen.loopback:  # workbench.yaml says so already; this is the place that must never let it pass
+    if not (
+        settings.listen.loopback or chosen.trial_in_cluster
+    ):  # workbench.yaml says so already; this is the place that must never let it pass
         raise InvalidInputError(
             "The demo login shares one password and never listens beyond this machine.", hint="Set listen.host to 127.0.0.1."
         )
@@ -62,7 +64,7 @@ def _provider(c: Any, settings: Settings, chosen: OidcLogin, env: Mapping[str, s
     passport = ["ga4gh_passport_v1"] if settings.passports is not None else []
     auth.scope = list(dict.fromkeys([*how.scopes, *passport]))
     auth.username_claim = how.name_claim
-    auth.username_pattern = r"[A-Za-z0-9][A-Za-z0-9._@|:+=~-]{0,126}"
+    auth.username_pattern = r"[A-Za-z0-9][A-Za-z0-9._@|+=~-]{0,126}"  # no colon: it marks commands and negotiators in audit events
     auth.enable_pkce = True
     auth.basic_auth = True
     auth.http_request_kwargs = {"connect_timeout": 5, "request_timeout": 10}
