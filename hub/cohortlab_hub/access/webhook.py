@@ -92,7 +92,7 @@ def _take(request: Request, name: str, delivery: Delivery, digest: str) -> tuple
         return Taken(negotiation=delivery.negotiation, grants=[record.as_record(row) for row in rows]), before is None
 
 
-def _holding(external: str) -> Select[tuple[GrantRow]]:
+def _holding(external: str) -> Select[GrantRow]:
     held = (GrantRow.source == SOURCE) & (GrantRow.external_id == external) & GrantRow.revoked_at.is_(None)
     return select(GrantRow).where(held).order_by(GrantRow.dataset)
 
