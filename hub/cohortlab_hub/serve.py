@@ -10,6 +10,7 @@ import uvicorn
 
 from cohortlab.errors import CohortlabError
 from cohortlab_hub.app import create_app
+from cohortlab_hub.cluster import BIND_VARIABLE
 from cohortlab_hub.configure import WORKBENCH_VARIABLE
 from cohortlab_hub.sessions.isolate import die_with_parent
 from cohortlab_hub.settings_file import load
@@ -26,7 +27,12 @@ def main() -> int:
         return 1
     # The access log would hold nothing but paths, which are JupyterHub's proxy's to log. Long polls end with the server.
     uvicorn.run(
-        app, host=url.hostname or "127.0.0.1", port=url.port or 8082, access_log=False, log_level="warning", timeout_graceful_shutdown=2
+        app,
+        host=os.environ.get(BIND_VARIABLE) or url.hostname or "127.0.0.1",
+        port=url.port or 8082,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
     )
     return 0
 

@@ -41,9 +41,13 @@ class Account(Part):
 
 
 class DemoLogin(Part):
-    """The demo's login: every account has the same random password. Only for one machine, never beyond loopback."""
+    """The demo's login: every account has the same random password. Only for one machine, never beyond loopback.
+
+    `trial_in_cluster`: an operator asks for it in a cluster all the same, to try the workbench out.
+    """
 
     kind: Literal["demo"]
+    trial_in_cluster: bool = False
     accounts: dict[AccountName, Account] = Field(min_length=1)
 
 
@@ -114,6 +118,8 @@ class Settings(Part):
     passports: Passports | None = None
     access: Access = Access()
     database: str | None = Field(default=None, pattern=r"^(sqlite|postgresql)(\+[a-z0-9]+)?://")
+    database_file: File | None = Field(default=None, description="A file with that URL, for one with a password.")
+    hub_database_file: File | None = Field(default=None, description="A file with the URL of JupyterHub's own database.")
     steward_groups: list[GroupName] = ["stewards"]
     trusted_keys: list[TrustedKey] = Field(min_length=1)
     sessions: Sessions = Sessions()
@@ -128,7 +134,7 @@ class Settings(Part):
     @classmethod
     def _demo_stays_here(cls, login: DemoLogin | OidcLogin, info: ValidationInfo) -> DemoLogin | OidcLogin:
         listen = info.data.get("listen")
-        if isinstance(login, DemoLogin) and isinstance(listen, Listen) and not listen.loopback:
+        if isinstance(login, DemoLogin) and isinstance(listen, Listen) and not (listen.loopback or login.trial_in_cluster):
             raise PydanticCustomError(
                 "demo_beyond_loopback",
                 "The demo login shares one password and is only for this machine: set listen.host to 127.0.0.1.",
@@ -157,6 +163,8 @@ class Settings(Part):
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the records."""
+        if self.database_file is not None:
+            return self.database_file.read_text(encoding="utf-8").strip()
         return self.database or f"sqlite:///{self.state / 'hub' / 'records.sqlite'}"
 
     @property

@@ -173,6 +173,8 @@ class Kubernetes(Part):
     namespace: Identifier
     hub_url: str = Field(pattern=r"^https?://[^\s]+$")
     service_url: str = Field(pattern=r"^https?://[^\s]+/$")
+    proxy_api_url: str = Field(default="http://proxy-api:8001", pattern=r"^https?://[^\s]+$")
+    services_url: str = Field(default="http://services:8082", pattern=r"^https?://[^\s]+$")
     volumes: dict[Identifier, Volume] = {}
     home: Home = Home()
     shared: Shared | None = None
