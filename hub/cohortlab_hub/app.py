@@ -21,6 +21,8 @@ from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
 from cohortlab_hub.jobs.room import running
 from cohortlab_hub.jobs.routes import router as jobs_router
+from cohortlab_hub.pixels import running as pixels_running
+from cohortlab_hub.pixels.routes import router as pixels_router
 from cohortlab_hub.sessions.routes import router as sessions_router
 from cohortlab_hub.settings import Settings
 
@@ -42,14 +44,14 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(app), watching(app, HubApi(hub_api, token) if token else None):
+        async with running(app), watching(app, HubApi(hub_api, token) if token else None), pixels_running(app):
             yield
         await identity.close()
         engine.dispose()
 
     app = FastAPI(
         title="Cohortlab",
-        description="Access, catalogue and federated jobs. Every route needs JupyterHub's token in the Authorization header.",
+        description="Access, catalogue, images and federated jobs. Every route needs JupyterHub's token in the Authorization header.",
         docs_url=None,  # their pages load code from other hosts
         redoc_url=None,
         openapi_url=f"{prefix}/openapi.json",
@@ -67,7 +69,7 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
         return {"status": "ok"}
 
     api = APIRouter(prefix=f"{prefix}/api/v1")
-    for router in (access_router, webhook_router, audit_router, catalogue_router, jobs_router, sessions_router):
+    for router in (access_router, webhook_router, audit_router, catalogue_router, jobs_router, pixels_router, sessions_router):
         api.include_router(router)
     app.include_router(api)
     return app

@@ -38,6 +38,12 @@ class ArrayGoneError(NotFoundError):
     code = "array-gone"
 
 
+class BusyError(RefusedError):
+    """Too many requests of one person at once."""
+
+    code = "busy"
+
+
 class GoneError(CohortlabError):
     """Nobody waits for the answer any more."""
 
@@ -53,6 +59,11 @@ class Stop:
     def set(self) -> None:
         """The asker has gone."""
         self._event.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._event.is_set()
 
     def check(self) -> None:
         """Raise `GoneError` when nobody waits any more."""

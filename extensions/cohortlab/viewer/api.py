@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
@@ -19,7 +19,7 @@ from cohortlab.errors import (
     StorageError,
     UnavailableError,
 )
-from cohortlab.viewer.answers import NEVER, Answer, RangeError, SliceRequest, Stop, TooLargeError, known, single, whole
+from cohortlab.viewer.answers import NEVER, Answer, BusyError, RangeError, SliceRequest, Stop, TooLargeError, known, pairs, single, whole
 from cohortlab.viewer.gateway import Gateway
 
 type Kind = Literal["datasets", "meta", "slice", "volume", "thumbnail", "chunk"]
@@ -27,6 +27,7 @@ type Kind = Literal["datasets", "meta", "slice", "volume", "thumbnail", "chunk"]
 _OF_SERIES: dict[str, Kind] = {"meta": "meta", "slice": "slice", "volume": "volume", "thumbnail": "thumbnail"}
 _STATUS: tuple[tuple[type[CohortlabError], HTTPStatus], ...] = (
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (BusyError, HTTPStatus.TOO_MANY_REQUESTS),
     (RangeError, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (InvalidInputError, HTTPStatus.BAD_REQUEST),
@@ -45,6 +46,16 @@ class Route:
     dataset: str = ""
     series: str = ""
     key: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: GET, or HEAD of a chunk; `path` below ``api/``, decoded; `query` as it came; `headers` by names in small letters."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,47 +102,35 @@ class Api:
         self.gateway = gateway
         self._sent = sent
 
-    def reply(
-        self,
-        method: str,
-        path: str,
-        query: Sequence[tuple[str, str]],
-        headers: Mapping[str, str],
-        *,
-        stop: Stop = NEVER,
-        visible: Collection[str] | None = None,
-    ) -> Reply:
+    def reply(self, asked: Asked, *, stop: Stop = NEVER, visible: Collection[str] | None = None) -> Reply:
         """The reply to one request; errors of ours become problems.
 
         Args:
-            method: GET, or HEAD of a chunk.
-            path: below ``api/``, decoded.
-            query: the parameters as they came.
-            headers: those of the request; ``if-none-match`` and ``range`` are read, in small letters.
+            asked: the request.
             stop: set when nobody waits any more; then the reply does not matter.
             visible: the datasets that may be listed, all when not given. Whether one may be read was decided before.
         """
         try:
-            route = split(path)
-            answer = self._answer(method, route, single(query), headers, stop) if route.kind != "datasets" else self._listed(query, visible)
-            if method == "HEAD" and route.kind != "chunk":
+            route, query = split(asked.path), single(pairs(asked.query))
+            if asked.method == "HEAD" and route.kind != "chunk":
                 raise NotFoundError("Only chunks answer HEAD.")
+            answer = self._answer(asked, route, query, stop) if route.kind != "datasets" else self._listed(query, visible)
         except CohortlabError as error:
             return problem(error)
         tag = f'"{answer.etag}"'
         out = {"Content-Type": answer.content_type, "ETag": tag, "X-Content-Type-Options": "nosniff", **answer.headers}
-        if _same(headers.get("if-none-match", ""), tag):
+        if _same(asked.headers.get("if-none-match", ""), tag):
             return Reply(int(HTTPStatus.NOT_MODIFIED), {name: value for name, value in out.items() if name in {"ETag", "Cache-Control"}})
         pixels = len(answer.body) if answer.content_type != "application/json" else 0
         if pixels and self._sent is not None:
             self._sent(route.dataset, route.series, self.gateway.case(route.dataset, route.series), pixels)
         return Reply(answer.status, out, answer.body, pixels)
 
-    def _listed(self, query: Sequence[tuple[str, str]], visible: Collection[str] | None) -> Answer:
-        known(single(query))
+    def _listed(self, query: Mapping[str, str], visible: Collection[str] | None) -> Answer:
+        known(query)
         return self.gateway.datasets(visible)
 
-    def _answer(self, method: str, route: Route, query: Mapping[str, str], headers: Mapping[str, str], stop: Stop) -> Answer:
+    def _answer(self, asked: Asked, route: Route, query: Mapping[str, str], stop: Stop) -> Answer:
         gateway, version = self.gateway, query.get("v", "")
         stop.check()
         match route.kind:
@@ -146,7 +145,8 @@ class Api:
                 return gateway.thumbnail(route.dataset, route.series, size=whole(query, "size", 128), version=version, stop=stop)
             case "chunk":
                 known(query)
-                return gateway.object(route.dataset, route.series, route.key, headers.get("range"), version, head=method == "HEAD")
+                wanted, head = asked.headers.get("range"), asked.method == "HEAD"
+                return gateway.object(route.dataset, route.series, route.key, wanted, version, head=head)
             case _:
                 known(query)
                 return gateway.meta(route.dataset, route.series)

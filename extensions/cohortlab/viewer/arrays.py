@@ -24,7 +24,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -210,8 +210,15 @@ class Register:
         partial.rename(self.owned)  # seen by others only once it is locked
         _removed_at_exit(self.owned)
 
-    def add(self, attributes: SeriesAttributes, slabs: Iterator[npt.NDArray[Any]]) -> None:
+    def add(
+        self,
+        attributes: SeriesAttributes,
+        slabs: Iterator[npt.NDArray[Any]],
+        described: Callable[[], SeriesAttributes] | None = None,
+    ) -> None:
         """Write an array, given in C order in parts along its third axis from the end, each of one index of those before it.
+
+        described: what it is, when that is known only after all of it was read.
 
         Raises:
             TooLargeError: it is larger than all arrays may be together.
@@ -224,10 +231,11 @@ class Register:
             paths = [self.owned / f"{attributes.id}.{level}.npy" for level in range(len(attributes.levels))]
             try:
                 _write(paths, shape, dtype, slabs)
-                described = self.owned / f"{attributes.id}.json"
-                _new(described.with_suffix(".partial")).close()
-                described.with_suffix(".partial").write_text(json.dumps(attributes.to_json()))
-                described.with_suffix(".partial").rename(described)
+                words = json.dumps((described() if described is not None else attributes).to_json())
+                partial = self.owned / f"{attributes.id}.partial"
+                with _new(partial) as file:
+                    file.write(words.encode())
+                partial.rename(self.owned / f"{attributes.id}.json")
             except BaseException as error:
                 self._remove(attributes.id)
                 if isinstance(error, OSError) and not isinstance(error, StorageError):

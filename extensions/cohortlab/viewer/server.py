@@ -8,7 +8,6 @@ loop, and with it kernels and terminals, never waits for a disk; a question whos
 import asyncio
 import json
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
@@ -22,8 +21,8 @@ from tornado.ioloop import PeriodicCallback
 
 from cohortlab.errors import CohortlabError, NotFoundError
 from cohortlab.viewer import assets
-from cohortlab.viewer.answers import Stop, pairs
-from cohortlab.viewer.api import Api, Reply, problem, status_of
+from cohortlab.viewer.answers import Stop
+from cohortlab.viewer.api import Api, Asked, Reply, problem, status_of
 from cohortlab.viewer.arrays import FOLDER_VARIABLE, Arrays, make_folder
 from cohortlab.viewer.gateway import Gateway
 from cohortlab.viewer.tally import Tally
@@ -87,9 +86,8 @@ class PixelHandler(_ApiHandler):
         """Ask the gateway off the event loop and send what it says."""
         given = self.request.headers
         headers = {name: given[name] for name in _HEADERS if name in given}
-        query = pairs(self.request.query)
-        ask: Callable[[], Reply] = lambda: self.api.reply(self.request.method or "GET", path, query, headers, stop=self.stop)  # noqa: E731 - typed
-        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, ask)
+        asked = Asked(self.request.method or "GET", path, self.request.query, headers)
+        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, lambda: self.api.reply(asked, stop=self.stop))
         try:
             reply: Reply = await self.pending
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ session whose transaction is committed before the response goes out and rolled b
 """
 
 from cohortlab_hub.records.base import Base
-from cohortlab_hub.records.database import Database, engine, opened, session, sessions
+from cohortlab_hub.records.database import Database, engine, opened, reading, session, sessions
 from cohortlab_hub.records.migrate import downgrade, migrate
 
-__all__ = ["Base", "Database", "downgrade", "engine", "migrate", "opened", "session", "sessions"]
+__all__ = ["Base", "Database", "downgrade", "engine", "migrate", "opened", "reading", "session", "sessions"]

@@ -56,6 +56,14 @@ def sessions(request: Request) -> sessionmaker[Session]:
     return factory
 
 
+@contextmanager
+def reading(factory: sessionmaker[Session]) -> Iterator[Session]:
+    """One short transaction that only reads and so waits for nobody."""
+    with factory.begin() as database:
+        database.connection(execution_options={_READ_ONLY: True})
+        yield database
+
+
 def session(request: Request) -> Iterator[Session]:
     """FastAPI dependency: one transaction for the request, read-only for GET."""
     with sessions(request).begin() as database:

@@ -1,0 +1,173 @@
+"""The pixels room of a running hub: the gateway over the workbench's stores, threads that read, and the count for the audit.
+
+An audit event says that a person began to look at a dataset (``pixels.open``, with the grant, before the first pixel goes out); further
+ones sum up, once a minute and when the hub stops, what went out (``pixels.read``: answers, bytes, series, cases), never slice by slice.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError
+from cohortlab.viewer.answers import BusyError, Stop
+from cohortlab.viewer.api import Api, Asked, Reply, problem, split
+from cohortlab.viewer.gateway import Gateway
+from cohortlab.viewer.tally import Tally
+from cohortlab_hub import audit
+from cohortlab_hub.access import Decision, Person, grants_of
+from cohortlab_hub.catalogue import Catalogue
+from cohortlab_hub.pixels.rules import MOST_AT_ONCE, permitted, visible
+from cohortlab_hub.records import reading
+from cohortlab_hub.settings import Settings
+
+_READERS = 4
+_MINUTE = 60.0
+_LOOKING = timedelta(minutes=30)  # without a request, after which a person begins to look anew
+_log = structlog.get_logger(__name__)
+
+
+class Stores(Gateway):
+    """The gateway over the stores that workbench.yaml names, wherever they lie; it has no arrays of a kernel."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.state, tuple(settings.trusted))
+        self._places = {name: dataset.store for name, dataset in settings.datasets.items() if dataset.store is not None}
+
+    def place(self, dataset: str) -> Path | None:
+        """The folder of a dataset's store."""
+        return self._places.get(dataset)
+
+    def names(self) -> list[str]:
+        """All datasets that are not remote."""
+        return sorted(self._places)
+
+
+class Room:
+    """Decides and answers. `reply` blocks on records and disk: `ask` calls it in threads of the room's own."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, sessions: sessionmaker[Session]) -> None:
+        self.gateway = Stores(settings)
+        self.tally = Tally()
+        self._catalogue = catalogue
+        self._sessions = sessions
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="cohortlab-pixels")
+        self._busy: Counter[str] = Counter()
+        self._looking: dict[tuple[str, str, str], datetime] = {}
+
+    def close(self) -> None:
+        """Let the readers end and record what was counted."""
+        self._readers.shutdown(cancel_futures=True)
+        self.record()
+
+    @contextmanager
+    def line(self, person: Person) -> Iterator[None]:
+        """A place among the person's requests. Raises `BusyError` when there is none left."""
+        if self._busy[person.name] >= MOST_AT_ONCE:
+            raise BusyError("You ask for too many images at once.", hint="Wait until some have come.")
+        self._busy[person.name] += 1
+        try:
+            yield
+        finally:
+            self._busy[person.name] -= 1
+            if not self._busy[person.name]:
+                del self._busy[person.name]
+
+    async def ask(self, person: Person, asked: Asked, gone: "asyncio.Future[None]") -> Reply | None:
+        """The reply to one request, problems included; None when `gone` is done first, which stops the work."""
+        stop = Stop()
+        with self.line(person):
+            working = asyncio.get_running_loop().run_in_executor(self._readers, self.reply, person, asked, stop)
+            both: set[asyncio.Future[Any]] = {working, gone}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                stop.set()
+                if not working.cancel():
+                    await asyncio.wait({working})
+                return None
+            return working.result()
+
+    def reply(self, person: Person, asked: Asked, stop: Stop) -> Reply:
+        """Decide, answer, count."""
+        purpose, now = asked.headers.get("x-cohortlab-purpose"), datetime.now(UTC)
+        try:
+            stop.check()
+            route = split(asked.path)
+            if route.kind == "datasets":
+                seen = self._visible(person, purpose, now)
+                return Api(self.gateway).reply(asked, stop=stop, visible=seen)
+            entry = next((entry for entry in self._catalogue.served() if entry.id == route.dataset and entry.store is not None), None)
+            if entry is None:
+                raise NotFoundError("There is no such dataset here.", hint="The list of datasets has those that you may see.")
+            with reading(self._sessions) as database:
+                grants = grants_of(database, person)
+            try:
+                decision = permitted(grants, person, entry.terms, route.kind, purpose=purpose, now=now)
+            except ValueError:
+                raise InvalidInputError("X-Cohortlab-Purpose is not a DUO code.") from None
+        except CohortlabError as error:
+            return problem(error)
+        if route.kind != "meta":
+            self._look(person, route.dataset, decision, now)
+        count = Api(self.gateway, lambda dataset, series, case, size: self.tally.count(person.name, dataset, series, case, size))
+        return count.reply(asked, stop=stop)
+
+    def _visible(self, person: Person, purpose: str | None, now: datetime) -> frozenset[str]:
+        with reading(self._sessions) as database:
+            grants = grants_of(database, person)
+        try:
+            return visible(grants, person, [entry.terms for entry in self._catalogue.served()], purpose=purpose, now=now)
+        except ValueError:
+            raise InvalidInputError("X-Cohortlab-Purpose is not a DUO code.") from None
+
+    def _look(self, person: Person, dataset: str, decision: Decision, now: datetime) -> None:
+        """Record that the person begins to look at the dataset, unless they are at it."""
+        key = (person.name, dataset, decision.grant or "")
+        new = self._looking.get(key, datetime.min.replace(tzinfo=UTC)) < now - _LOOKING
+        self._looking[key] = now
+        if new:
+            with self._sessions.begin() as database:
+                audit.record(database, person.name, "pixels.open", dataset, {"grant": decision.grant})
+
+    def record(self) -> None:
+        """Write down what was counted since the last time."""
+        now = datetime.now(UTC)
+        self._looking = {key: last for key, last in self._looking.items() if last >= now - _LOOKING}
+        taken = self.tally.take()
+        if not taken:
+            return
+        with self._sessions.begin() as database:
+            for seen in taken:
+                details = {"answers": seen.answers, "bytes": seen.bytes, "series": len(seen.series), "cases": len(seen.cases)}
+                audit.record(database, seen.person, "pixels.read", seen.dataset, {**details, "since": seen.begin.isoformat()})
+
+    async def watch(self) -> None:
+        """Record once a minute. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(_MINUTE)
+            try:
+                await asyncio.to_thread(self.record)
+            except SQLAlchemyError as error:
+                _log.warning("pixels.record", error=type(error).__name__)
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[None]:
+    """Open the room for the life of the application, as ``app.state.pixels``."""
+    room = app.state.pixels = Room(app.state.settings, app.state.catalogue, app.state.sessions)
+    watch = asyncio.create_task(room.watch(), name="pixels-watch")
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        await asyncio.to_thread(room.close)

@@ -1,0 +1,179 @@
+"""The gateway at the hub, through a real JupyterHub and configurable-http-proxy: who gets pixels, until when, and what is recorded."""
+
+import http.client
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub"))
+
+from person import Person
+from running import MAIN, Running
+from sample_store import CT_SHAPE, ct_values, write_store
+
+from cohortlab.keys import create_key
+
+DATASET = "seen"
+
+
+def command(*arguments):
+    done = subprocess.run([*MAIN, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def grant(file, person, condition="IN_SITU_PROCESSING"):
+    arguments = ["--person", person, "--condition", condition, "--reason", "a test", "--workbench", file, "--json"]
+    return json.loads(command("grants", "add", DATASET, *arguments))[0]["id"]
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """The workbench, its file, the ids of its series, and people's tokens."""
+    folder = tmp_path_factory.mktemp("pixels")
+    key = create_key(folder / "keys" / "gate.key")
+    ct, seg, *_ = write_store(folder / "stores", DATASET, key)
+    document = {
+        "state": ".",
+        "login": {"kind": "demo", "accounts": {"ana": {}, "bob": {}, "eve": {}}},
+        "trusted_keys": [key.public.text],
+        "datasets": {DATASET: {"store": f"stores/{DATASET}/1.0.0"}},
+    }
+    file = folder / "workbench.yaml"
+    file.write_text(yaml.safe_dump(document))
+    grant(file, "ana")
+    running = Running([str(file), "--port", "0"]).ready()
+    tokens = {}
+    for name in ("ana", "bob", "eve"):
+        with Person(running.address, name, running.password) as person:
+            tokens[name] = person.token()
+    yield running, file, (ct, seg), tokens
+    assert running.stop() == 0, "".join(running.said)
+
+
+@pytest.fixture
+def ask(hub):
+    """A function: GET of the gateway's routes by one of the people."""
+    running, _, _, tokens = hub
+    with httpx.Client(base_url=f"{running.address}services/cohortlab/api/v1/pixels/", trust_env=False, timeout=60) as client:
+        yield lambda name, path, method="GET", **more: client.request(
+            method, path, headers={"Authorization": f"token {tokens[name]}", **more.pop("headers", {})}, **more
+        )
+
+
+def is_problem(answer, status, code):
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["detail"]
+    return body
+
+
+def test_who_was_granted_it_sees_exact_slices_and_pictures(hub, ask):
+    ct, seg = hub[2]
+    answer = ask("ana", f"series/{DATASET}/{ct}/slice", params={"plane": "sagittal", "index": 11})
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_array_equal(np.frombuffer(answer.content, "<i2").reshape(CT_SHAPE[:2]), ct_values()[:, :, 11])
+    assert answer.headers["vary"] == "Authorization"
+    again = ask("ana", f"series/{DATASET}/{ct}/slice?plane=sagittal&index=11", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    label = ask("ana", f"series/{DATASET}/{seg}/slice", params={"plane": "axial", "index": 5, "on": ct})
+    assert label.headers["x-cohortlab-meaning"] == "labels"
+    assert ask("ana", f"series/{DATASET}/{ct}/thumbnail").headers["content-type"] == "image/webp"
+    assert ask("ana", f"series/{DATASET}/{ct}/meta").json()["planes"][0]["name"] == "axial"
+    assert [entry["id"] for entry in ask("ana", "datasets").json()["datasets"]] == [DATASET]
+
+
+def test_who_was_not_sees_nothing(hub, ask):
+    ct = hub[2][0]
+    for what in ("meta", "slice?plane=axial&index=0", "volume", "thumbnail"):
+        body = is_problem(ask("eve", f"series/{DATASET}/{ct}/{what}"), 403, "refused")
+        assert "You have no grant" in body["detail"]
+    assert ask("eve", "datasets").json() == {"datasets": []}
+
+
+def test_stored_objects_need_leave_to_download(hub, ask):
+    for name in ("ana", "eve"):
+        is_problem(ask(name, f"series/{DATASET}/{hub[2][0]}/chunk/zarr.json"), 403, "refused")
+
+
+def test_nobody_without_a_token(hub):
+    url = f"{hub[0].address}services/cohortlab/api/v1/pixels/series/{DATASET}/{hub[2][0]}/meta"
+    for headers in ({}, {"Authorization": "token guess"}, {"Cookie": "jupyterhub-services=x"}):
+        is_problem(httpx.get(url, headers=headers, trust_env=False), 401, "unauthenticated")
+
+
+def test_a_revoked_grant_ends_at_the_next_slice(hub, ask):
+    file, ct = hub[1], hub[2][0]
+    number = grant(file, "bob")
+    path = f"series/{DATASET}/{ct}/slice?plane=axial&index="
+    assert ask("bob", path + "1").status_code == 200
+    command("grants", "revoke", number, "--reason", "the course is over", "--workbench", file)
+    body = is_problem(ask("bob", path + "2"), 403, "refused")
+    assert "was revoked" in body["detail"]
+    assert "the course is over" in body["detail"]
+    assert "bob" in command("audit", "list", "--workbench", file, "--json")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "series/../../../../etc/passwd/x/meta",
+        f"series/{DATASET}/..%2f..%2fkeys%2fgate.key/meta",
+        f"series/..%2f{DATASET}/x/meta",
+        f"series/{DATASET}/%2e%2e/chunk/dataset.json",
+        f"series/{DATASET}/CT/chunk/..%2f..%2f..%2fdataset.json",
+        f"series/{DATASET}/CT/chunk/%2fetc%2fpasswd",
+        "series/_arrays/array-000000000000-0000000000000000/meta",
+        f"series/{DATASET}%00/CT/meta",
+    ],
+)
+def test_no_path_leads_out(hub, path):
+    running, _, (ct, _), tokens = hub
+    parts = urlsplit(running.address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+    try:
+        connection.putrequest("GET", f"{parts.path}services/cohortlab/api/v1/pixels/{path.replace('CT', ct)}", skip_accept_encoding=True)
+        connection.putheader("Authorization", f"token {tokens['ana']}")
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    assert answer.status in {400, 403, 404}, body
+    for secret in (b"root:", b"PRIVATE", b"tree_sha256"):
+        assert secret not in body
+
+
+def test_wrong_questions_are_problems_of_the_contract(hub, ask):
+    ct = hub[2][0]
+    is_problem(ask("ana", f"series/{DATASET}/{ct}/slice?plane=axial&index=99"), 400, "invalid-input")
+    is_problem(ask("ana", f"series/{DATASET}/ct-000000000000/meta"), 404, "not-found")
+    is_problem(ask("ana", "series/unknown/ct-000000000000/meta"), 404, "not-found")
+    is_problem(ask("ana", "nothing"), 404, "not-found")
+    is_problem(ask("ana", f"series/{DATASET}/{ct}/meta", headers={"X-Cohortlab-Purpose": "curiosity"}), 400, "invalid-input")
+    assert ask("ana", f"series/{DATASET}/{ct}/meta", method="POST").status_code == 405
+
+
+def test_what_went_out_is_in_the_audit_once_the_hub_stops(hub, ask):
+    """Last in this file: it stops the hub."""
+    running, file, (ct, _), _ = hub
+    for index in range(5):
+        assert ask("ana", f"series/{DATASET}/{ct}/slice?plane=axial&index={index}").status_code == 200
+    assert running.stop() == 0
+    events = [event for event in json.loads(command("audit", "list", "--workbench", file, "--json")) if event["actor"] == "ana"]
+    opened = [event for event in events if event["action"] == "pixels.open"]
+    read = [event["details"] for event in events if event["action"] == "pixels.read"]
+    assert len(opened) == 1
+    assert opened[0]["target"] == DATASET
+    assert sum(details["answers"] for details in read) >= 5
+    assert sum(details["bytes"] for details in read) >= 5 * ct_values()[0].nbytes
+    assert {details["cases"] for details in read} == {1}
+    assert len(read) < 5
