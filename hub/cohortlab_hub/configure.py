@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cohortlab.errors import InvalidInputError, NotFoundError
+from cohortlab_hub import cluster
 from cohortlab_hub.identity import configure as identity
+from cohortlab_hub.sessions import configure as sessions
 from cohortlab_hub.sessions.separation import separation
 from cohortlab_hub.settings import Settings
 
@@ -49,7 +51,6 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     }
     c.JupyterHub.default_url = "/hub/spawn"
     c.JupyterHub.shutdown_on_logout = False
-    c.JupyterHub.cleanup_servers = True  # a local session ends with its hub
     c.JupyterHub.services = [
         {
             "name": SERVICE,
@@ -67,13 +68,17 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
         *([{"name": "cohortlab-sites", "scopes": [_ACCESS], "services": sorted(settings.sites)}] if settings.sites else []),
     ]
 
-    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{proxy_api}"
-    c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(32)
-    c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
-    c.ConfigurableHTTPProxy.command = [*_ended_with_parent(), proxy_command()]
+    if not cluster.in_cluster(env):
+        c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{proxy_api}"
+        c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(32)
+        c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
+        c.ConfigurableHTTPProxy.command = [*_ended_with_parent(), proxy_command()]
 
-    identity.login(c, settings, env, env.get(PASSWORD_VARIABLE))
-    _sessions(c, settings, f"{address}services/{SERVICE}/")
+    identity.login(c, settings, env, cluster.demo_password(env) if cluster.in_cluster(env) else env.get(PASSWORD_VARIABLE))
+    sessions.configure(c, settings, f"{address}services/{SERVICE}/", hub)
+    if cluster.in_cluster(env):
+        cluster.place(c, settings, env)
+        c.JupyterHub.services[0] = cluster.service(settings, env, c.JupyterHub.services[0])
 
 
 def _host(settings: Settings) -> str:
@@ -94,17 +99,3 @@ def proxy_command() -> str:
 
 def _ended_with_parent() -> list[str]:
     return [sys.executable, "-m", "cohortlab_hub.child"] if sys.platform == "linux" else []
-
-
-def _sessions(c: Any, settings: Settings, service_url: str) -> None:
-    c.JupyterHub.spawner_class = "cohortlab_hub.sessions.local.LocalSpawner"
-    c.LocalSpawner.settings = settings
-    c.LocalSpawner.service_url = service_url
-    c.LocalSpawner.default_url = "/lab"
-    c.LocalSpawner.notebook_dir = ""
-    c.LocalSpawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH"]
-    c.LocalSpawner.poll_interval = 10  # a revocation ends a session well within a minute
-    c.LocalSpawner.start_timeout = 60
-    c.LocalSpawner.http_timeout = 60
-    c.LocalSpawner.interrupt_timeout = 5
-    c.LocalSpawner.term_timeout = 5

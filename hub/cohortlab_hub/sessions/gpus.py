@@ -22,22 +22,23 @@ _FAR = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
-    """A pod with GPUs that no record knows: it counts as used and cannot be taken back."""
+class GpuPod:
+    """A pod that has GPUs, by its own words."""
 
-    name: str
+    person: str
+    server: str
     kind: str
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the hub sees: GPUs by kind, requests that somebody waits for, sessions that run or start, pods of nobody."""
+    """What the hub sees: GPUs by kind, requests that somebody waits for, sessions that run or start, pods that have GPUs."""
 
     totals: Mapping[str, int]
     waiting: Collection[str]
     running: Collection[tuple[str, str]]
-    strangers: Collection[Stranger] = ()
+    pods: Collection[GpuPod] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,10 @@ def look(database: Session, seen: Seen, queue_settings: Queue, now: datetime) ->
     """Look at all kinds: note what changed since, and plan. Requests that the plans start are noted as running."""
     rows = list(database.scalars(select(QueueRow).where(QueueRow.state.in_([WAITING, RUNNING, INSTEAD, LEFT]), _recent(now))))
     keep = timedelta(minutes=queue_settings.keep_place_minutes)
-    waits = set(seen.waiting)
+    waits, there = set(seen.waiting), {*seen.running, *((pod.person, pod.server) for pod in seen.pods)}
     left, instead = [], {}
     for row in rows:
-        if row.state == RUNNING and (row.person, row.server) not in seen.running:
+        if row.state == RUNNING and (row.person, row.server) not in there:
             row.state = DONE
         elif row.state == LEFT and row.id in waits:
             left.append(row.id)
@@ -141,7 +142,9 @@ def _plan(
     held = [
         Held(row.id, row.project, row.count, row.guaranteed or now, row.ends) for row in rows if row.kind == kind and row.state == RUNNING
     ]
-    held += [Held(one.name, "", one.count, now + _FAR) for one in seen.strangers if one.kind == kind]
+    known = {(row.person, row.server) for row in rows if row.state == RUNNING}
+    strangers = [pod for pod in seen.pods if pod.kind == kind and (pod.person, pod.server) not in known]
+    held += [Held(f"{pod.person}/{pod.server}", "", pod.count, now + _FAR) for pod in strangers]  # used, and not ours to take back
     booked = [as_rule(row) for row in bookings if row.kind == kind]
     warning = timedelta(minutes=queue_settings.warning_minutes)
     return queue.plan(total, asks, held, booked, queue_settings.shares, now=now, warning=warning)

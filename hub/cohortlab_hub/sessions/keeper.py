@@ -45,7 +45,7 @@ def look(life: Life, opened: Collection[Kind], extended: Mapping[Kind, datetime]
     """What to do at `now`, with the `opened` notices and the times to which earlier ones were `extended`."""
     warn, clear = [], []
     for kind, end, extend_to, message in _ends(life, extended):
-        before = min(warning, end - life.started)
+        before = min(warning, (end - life.started) / 2)
         if now >= end - before and kind not in opened:
             stop_at = max(end, now + before)
             warn.append(Warn(kind, message, stop_at, extend_to + (stop_at - end) if extend_to else None))
