@@ -1,4 +1,5 @@
-// Builds the browser code: one hashed bundle for each file directly in widget/src, and the JupyterLab extension.
+// Builds the browser code: one hashed bundle for each file directly in widget/src and in widget/src/lazy (loaded when they are first
+// needed), and the JupyterLab extension.
 //
 // Bundles go to extensions/cohortlab/viewer/static/ with a manifest.json (name -> hashed file); the extension goes to
 // labextension/dist/. Both are git-ignored and packed into the wheel. Names hold the content's hash, so that a browser
@@ -41,21 +42,31 @@ async function emptyFolder(folder) {
   await mkdir(folder, { recursive: true });
 }
 
-async function buildBundles() {
-  const sources = (await readdir(join(here, "widget", "src"), { withFileTypes: true }))
+/** Compile the files directly in `folder`; gives name -> hashed file and writes them. */
+async function bundlesIn(folder, define) {
+  const sources = (await readdir(join(here, folder), { withFileTypes: true }))
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
     .map((entry) => entry.name)
     .sort();
-  await emptyFolder(staticFolder);
-  const manifest = {};
+  const made = {};
   for (const source of sources) {
-    const text = await compile({ entryPoints: [`widget/src/${source}`], format: "esm" });
+    const text = await compile({ entryPoints: [`${folder}/${source}`], format: "esm", define });
     const name = parse(source).name;
     const file = `${name}.${hashOf(text)}.js`;
     await writeFile(join(staticFolder, file), text);
-    manifest[name] = file;
+    made[name] = file;
   }
+  return made;
+}
+
+async function buildBundles() {
+  await mkdir(staticFolder, { recursive: true });
+  const lazy = await bundlesIn("widget/src/lazy", {});
+  const manifest = { ...lazy, ...(await bundlesIn("widget/src", { LAZY_BUNDLES: JSON.stringify(lazy) })) };
   await writeFile(join(staticFolder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  // what no manifest names any more goes last, so that a server that runs meanwhile never misses a file
+  const kept = new Set([...Object.values(manifest), "manifest.json"]);
+  for (const file of await readdir(staticFolder)) if (!kept.has(file)) await rm(join(staticFolder, file), { recursive: true });
   return manifest;
 }
 

@@ -124,6 +124,9 @@ def opened(context, lab, viewer_sample):
     page = open_notebook(context, lab, "view.ipynb")
     run_cell(page, 0)
     shows(page, "axial", 6)
+    page.locator(".viewer canvas").focus()
+    page.keyboard.press("n")  # exact voxels instead of smooth ones
+    check_after_frame(page)
     return page
 
 
@@ -242,6 +245,9 @@ def test_a_projection_shows_dark_where_monochrome1_says_so(context, lab, viewer_
     page = open_notebook(context, lab, "mammogram.ipynb")
     run_cell(page, 0)
     shows(page, "image", 0)
+    page.locator(".viewer canvas").focus()
+    page.keyboard.press("n")
+    check_after_frame(page)
     expect(page.get_by_role("radiogroup", name="Plane")).to_be_hidden()
     found = canvas_of(page)
     height, width, _ = found.shape
@@ -251,7 +257,8 @@ def test_a_projection_shows_dark_where_monochrome1_says_so(context, lab, viewer_
     grey = 255 - np.clip((rows[:, None] + columns[None, :] - 1199.5) / 2399 + 0.5, 0, 1) * 255
     grey[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
     clear = clear_rows[:, None] & clear_columns[None, :]
-    assert np.abs(found - grey[..., None])[clear].max() <= 0.51
+    # the screen has fewer pixels than the detector: the level of half the size is shown, whose voxels are means of four
+    assert np.abs(found - grey[..., None])[clear].max() <= 0.51 + 1.5 * 255 / 2399
 
 
 def test_the_launcher_opens_the_tutorial(context, lab):
@@ -267,6 +274,8 @@ def test_a_series_that_vanished_is_said_and_comes_back(context, lab, viewer_samp
     page = open_notebook(context, lab, "gone.ipynb")
     run_cell(page, 0)
     shows(page, "axial", 6)
+    page.locator(".viewer canvas").focus()
+    page.keyboard.press("n")
     # a problem from the gateway, as after a revoked grant; the console's own line about it is the browser's, so it is not watched here
     page.route("**/slice?*", lambda route: route.fulfill(status=200, headers={"X-Cohortlab-Type": "int16"}, body=b""))
     page.get_by_role("radio", name="Coronal").click()

@@ -1,6 +1,7 @@
-// Fetches metadata and slices from the pixel gateway: cached, shared between askers, aborted when nobody waits any more.
-import { parseSlice, type SeriesMeta, type Slice } from "./contract";
+// Brings metadata, slices and coarse volumes from the pixel gateway: cached, shared between askers, aborted when nobody waits.
+import { parseSlice, parseVolume, type SeriesMeta, type Slice, type Volume } from "./contract";
 import { createCache } from "./lru";
+import { checked, type Answer, type Query, type Transport } from "./transport";
 
 /** Which slice: `series` is "dataset/series", `index` counts in the level's own voxels. `on` lays a segmentation on an image. */
 export interface SliceAddress {
@@ -13,100 +14,97 @@ export interface SliceAddress {
   on?: { series: string; version: string };
 }
 
+export interface VolumeAddress {
+  series: string;
+  version: string;
+  level: number;
+  frame: number;
+}
+
 export interface LoaderOptions {
-  /** The server's base path as a URL, with a slash at its end. */
-  base: string;
-  xsrf?: () => string | undefined;
-  fetch?: typeof globalThis.fetch;
+  transport: Transport;
   cacheBytes?: number;
 }
 
 export interface Loader {
+  readonly transport: Transport;
   meta(series: string, signal?: AbortSignal): Promise<SeriesMeta>;
   /** The slice at once, when it is here. */
   cached(address: SliceAddress): Slice | undefined;
   slice(address: SliceAddress, signal?: AbortSignal): Promise<Slice>;
-  /** Fetch these in order, one after the other; replaces what was still to be prefetched. */
-  prefetch(addresses: readonly SliceAddress[]): void;
+  volume(address: VolumeAddress, signal?: AbortSignal): Promise<Volume>;
+  /** Fetch these, the first first; replaces what this asker still wanted to have prefetched. */
+  prefetch(addresses: readonly SliceAddress[], asker?: object): void;
+  /** An address for an `<img>`; revoke it with `URL.revokeObjectURL` when it is a blob's. */
+  picture(path: string, query: Query, signal: AbortSignal): Promise<string>;
   dispose(): void;
 }
 
-/** The gateway answered with a problem, or did not answer. `message` is for the person at the screen. */
-export class LoadError extends Error {
-  constructor(
-    message: string,
-    readonly status: number,
-    readonly code: string,
-  ) {
-    super(message);
-  }
+const DEFAULT_CACHE = 384 * 2 ** 20;
+const AT_ONCE = 3; // prefetches that are under way: hides the line's delay without crowding out who waits
+
+export function seriesPath(series: string): string {
+  return `series/${series.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-const DEFAULT_CACHE = 256 * 2 ** 20;
-
-function seriesPath(series: string): string {
-  return series.split("/").map(encodeURIComponent).join("/");
+function sliceQuery(address: SliceAddress): Query {
+  const { plane, index, level, frame, on, version } = address;
+  const [dataset = "", id = ""] = on?.series.split("/") ?? [];
+  return {
+    plane,
+    index: String(index),
+    level: String(level),
+    ...(frame === 0 ? {} : { t: String(frame) }),
+    ...(on === undefined ? {} : { on: dataset === address.series.split("/")[0] ? id : `${dataset}/${id}` }),
+    v: on === undefined ? version : `${version}-${on.version}`,
+  };
 }
 
-export function sliceUrl(base: string, address: SliceAddress): string {
-  const query = new URLSearchParams({ plane: address.plane, index: String(address.index), level: String(address.level) });
-  if (address.frame !== 0) query.set("t", String(address.frame));
-  if (address.on !== undefined) query.set("on", address.on.series.split("/")[1] ?? "");
-  query.set("v", address.on === undefined ? address.version : `${address.version}-${address.on.version}`);
-  return `${base}cohortlab/api/series/${seriesPath(address.series)}/slice?${query.toString()}`;
+function volumeQuery({ level, frame, version }: VolumeAddress): Query {
+  return { level: String(level), ...(frame === 0 ? {} : { t: String(frame) }), v: version };
 }
 
-export function createLoader(options: LoaderOptions): Loader {
-  const { base, xsrf } = options;
-  const ask = options.fetch ?? globalThis.fetch.bind(globalThis);
-  const cache = createCache<Slice>(options.cacheBytes ?? DEFAULT_CACHE);
-  const running = new Map<string, { promise: Promise<Slice>; waiting: number; abort: AbortController }>();
-  let prefetching = new AbortController();
+/** What a description may leave out. */
+const NOTHING_SAID = { dtype: "", affine: null, samples: [], suv: null, space: "patient", tiles: null, segments: [], segmentations: [], frame: null } as const;
 
-  async function get(url: string, signal: AbortSignal): Promise<Response> {
-    const token = xsrf?.();
-    const headers: Record<string, string> = token === undefined ? {} : { "X-XSRFToken": token };
-    let response: Response;
-    try {
-      response = await ask(url, { credentials: "same-origin", headers, signal });
-    } catch (error) {
-      if (signal.aborted) throw error;
-      throw new LoadError("The server does not answer. The image comes back when it does.", 0, "unavailable");
-    }
-    if (!response.ok) throw await problemOf(response);
-    return response;
-  }
+interface Running {
+  promise: Promise<Slice | Volume>;
+  waiting: number;
+  abort: AbortController;
+}
 
-  function shared(url: string): { promise: Promise<Slice>; waiting: number; abort: AbortController } {
-    const known = running.get(url);
+export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
+  const cache = createCache<Slice | Volume>(cacheBytes ?? DEFAULT_CACHE);
+  const running = new Map<string, Running>();
+  const prefetching = new Map<object, AbortController>();
+
+  const keyOf = (path: string, query: Query): string => `${path}?${JSON.stringify(query)}`;
+
+  function begun<T extends Slice | Volume>(key: string, path: string, query: Query, parse: (answer: Answer) => T): Running {
+    const known = running.get(key);
     if (known !== undefined) return known;
     const abort = new AbortController();
     const promise = (async () => {
       try {
-        const response = await get(url, abort.signal);
-        const slice = parseSlice(
-          response.headers.get("X-Cohortlab-Type"),
-          response.headers.get("X-Cohortlab-Shape"),
-          await response.arrayBuffer(),
-        );
-        cache.set(url, slice, slice.values.byteLength);
-        return slice;
+        const found = parse(checked(await transport.get(path, query, abort.signal)));
+        cache.set(key, found, found.values.byteLength);
+        return found;
       } finally {
-        running.delete(url);
+        if (running.get(key)?.abort === abort) running.delete(key);
       }
     })();
     promise.catch(() => undefined); // each asker below gets the error; here it must only not count as unhandled
     const entry = { promise, waiting: 0, abort };
-    running.set(url, entry);
+    running.set(key, entry);
     return entry;
   }
 
-  async function slice(address: SliceAddress, signal?: AbortSignal): Promise<Slice> {
-    const url = sliceUrl(base, address);
-    const found = cache.get(url);
-    if (found !== undefined) return found;
+  async function shared<T extends Slice | Volume>(path: string, query: Query, parse: (answer: Answer) => T, signal?: AbortSignal): Promise<T> {
+    const key = keyOf(path, query);
+    const found = cache.get(key);
+    if (found !== undefined) return found as T;
     signal?.throwIfAborted();
-    const entry = shared(url);
+    const entry = begun(key, path, query, parse);
     entry.waiting += 1;
     let leave: () => void = () => undefined;
     const left = new Promise<never>((_, reject) => {
@@ -116,53 +114,60 @@ export function createLoader(options: LoaderOptions): Loader {
     });
     signal?.addEventListener("abort", leave);
     try {
-      return await Promise.race([entry.promise, left]);
+      return (await Promise.race([entry.promise, left])) as T;
     } finally {
       signal?.removeEventListener("abort", leave);
       entry.waiting -= 1;
-      if (entry.waiting === 0 && running.get(url) === entry) {
-        running.delete(url);
+      if (entry.waiting === 0 && running.get(key) === entry) {
+        running.delete(key);
         entry.abort.abort();
       }
     }
   }
 
+  const pixels = <T>(parse: (type: string | null, shape: string | null, body: ArrayBuffer) => T) => (answer: Answer): T =>
+    parse(answer.header("x-cohortlab-type"), answer.header("x-cohortlab-shape"), answer.body);
+
+  const slice = (address: SliceAddress, signal?: AbortSignal): Promise<Slice> =>
+    shared(`${seriesPath(address.series)}/slice`, sliceQuery(address), pixels(parseSlice), signal);
+
   return {
+    transport,
     async meta(series, signal) {
-      const response = await get(`${base}cohortlab/api/series/${seriesPath(series)}/meta`, signal ?? new AbortController().signal);
-      return (await response.json()) as SeriesMeta;
+      const answer = checked(await transport.get(`${seriesPath(series)}/meta`, {}, signal ?? new AbortController().signal));
+      return { ...NOTHING_SAID, ...(JSON.parse(new TextDecoder().decode(answer.body)) as SeriesMeta) };
     },
-    cached: (address) => cache.get(sliceUrl(base, address)),
+    cached: (address) => cache.get(keyOf(`${seriesPath(address.series)}/slice`, sliceQuery(address))) as Slice | undefined,
     slice,
-    prefetch(addresses) {
-      prefetching.abort();
-      prefetching = new AbortController();
-      const { signal } = prefetching;
-      void (async () => {
-        for (const address of addresses) {
-          if (signal.aborted) return;
+    volume: (address, signal) => shared(`${seriesPath(address.series)}/volume`, volumeQuery(address), pixels(parseVolume), signal),
+    prefetch(addresses, asker = cache) {
+      prefetching.get(asker)?.abort();
+      const abort = new AbortController();
+      prefetching.set(asker, abort);
+      const left = [...addresses];
+      const run = async (): Promise<void> => {
+        for (let next = left.shift(); next !== undefined && !abort.signal.aborted; next = left.shift()) {
           try {
-            await slice(address, signal);
-          } catch (error) {
-            if (signal.aborted || error instanceof LoadError) return; // who really needs the slice asks, and is told
-            throw error;
+            await slice(next, abort.signal);
+          } catch {
+            return; // who really needs the slice asks for it, and is told what is wrong
           }
         }
-      })();
+      };
+      for (let worker = 0; worker < AT_ONCE; worker += 1) void run();
+    },
+    async picture(path, query, signal) {
+      const direct = transport.address(path, query);
+      if (direct !== null) return direct;
+      const answer = checked(await transport.get(path, query, signal));
+      return URL.createObjectURL(new Blob([answer.body], { type: answer.header("content-type") ?? "image/webp" }));
     },
     dispose() {
-      prefetching.abort();
+      for (const abort of prefetching.values()) abort.abort();
+      prefetching.clear();
       for (const entry of running.values()) entry.abort.abort();
       running.clear();
       cache.clear();
     },
   };
-}
-
-async function problemOf(response: Response): Promise<LoadError> {
-  const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json") ?? false;
-  const problem = isProblem ? ((await response.json()) as { detail?: string; title?: string; code?: string }) : {};
-  const expired = response.status === 403 && !isProblem;
-  const words = expired ? "You are signed out, or may not see this image any more. Reload the page." : `The server answered ${String(response.status)}.`;
-  return new LoadError(problem.detail ?? problem.title ?? words, response.status, problem.code ?? "error");
 }

@@ -1,5 +1,5 @@
 // Where a slice lies in the viewport: true proportions from the spacing, zoom and pan; and back from a pixel to a voxel.
-import { lengthAlong, type ArrayAxis, type Plane } from "./contract";
+import type { ArrayAxis, Plane } from "./contract";
 
 export interface Viewport {
   width: number;
@@ -17,14 +17,15 @@ export interface Placement {
   pixelSize: number;
 }
 
+/** `pan` is in viewport pixels at zoom 1: what is in the middle stays there when the zoom changes. */
 export function place(plane: Plane, viewport: Viewport, zoom: number, pan: readonly [number, number]): Placement {
   const width = plane.right.count * plane.right.spacing;
   const height = plane.down.count * plane.down.spacing;
   const pixelSize = Math.max(width / viewport.width, height / viewport.height) / zoom;
   const scale = [pixelSize / plane.right.spacing, pixelSize / plane.down.spacing] as const;
   const offset = [
-    plane.right.count / 2 - (viewport.width / 2 + pan[0]) * scale[0],
-    plane.down.count / 2 - (viewport.height / 2 + pan[1]) * scale[1],
+    plane.right.count / 2 - (viewport.width / 2 + pan[0] * zoom) * scale[0],
+    plane.down.count / 2 - (viewport.height / 2 + pan[1] * zoom) * scale[1],
   ] as const;
   return { scale, offset, pixelSize };
 }
@@ -65,7 +66,16 @@ export function texelAt(map: TextureMap, x: number, y: number, rows: number, col
   return row >= 0 && row < rows && column >= 0 && column < columns ? { row, column } : null;
 }
 
-/** The index in a level's own voxels of level 0's `index` along `axis`: the voxel that holds its centre. */
-export function indexInLevel(index: number, axis: ArrayAxis, level0: readonly number[], level: readonly number[]): number {
-  return Math.floor(index / levelFactor(lengthAlong(level0, axis), lengthAlong(level, axis)));
+/** The index in a level's own voxels of level 0's `index`, along an axis of these lengths: the voxel that holds its centre. */
+export function indexInLevel(index: number, full: number, reduced: number): number {
+  return Math.floor(index / levelFactor(full, reduced));
+}
+
+/** The spot of the shown plane, in voxels from its left and top edge, under viewport pixel (x, y); and back. */
+export function spotAt({ scale, offset }: Placement, x: number, y: number): { right: number; down: number } {
+  return { right: x * scale[0] + offset[0], down: y * scale[1] + offset[1] };
+}
+
+export function pixelAt({ scale, offset }: Placement, spot: { right: number; down: number }): [number, number] {
+  return [(spot.right - offset[0]) / scale[0], (spot.down - offset[1]) / scale[1]];
 }

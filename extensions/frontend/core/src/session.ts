@@ -1,47 +1,93 @@
-// Brings the slices that the state asks for: what is cached at once, a coarse one first where the slice is large, then the
-// exact one and its neighbours in the direction of scrolling. The latest wish wins; older ones are aborted.
-import { lengthAlong, type Plane, type SeriesMeta, type Slice } from "./contract";
-import { LoadError, type Loader, type SliceAddress } from "./loader";
-import { indexInLevel } from "./placement";
-import { planeOf, type Store, type ViewState } from "./state";
+// Brings the pictures that the state asks for: of a volume a coarse whole one first, from which any slice has a stand-in at
+// once; then the exact slice; then its neighbours in the direction of scrolling. The latest wish wins; older ones are aborted.
+import { lengthAlong, type Plane, type SeriesMeta, type Slice, type Volume } from "./contract";
+import type { Loader, SliceAddress } from "./loader";
+import { indexInLevel, levelFactor } from "./placement";
+import { frameCount, planeOf, type Store, type ViewState } from "./state";
+import { LoadError } from "./transport";
+import { comparable } from "./values";
 
 export interface Shown {
   image: Slice | null;
-  /** The level of `image`; a coarse one stands in until level 0 is here. */
+  /** Whether `image` is the slice that was asked for, in the detail that the screen can show; else a coarse one stands in. */
+  exact: boolean;
   level: number;
   label: Slice | null;
   loading: boolean;
   problem: string;
+  /** Whether the viewer asks again by itself. */
+  recovering: boolean;
 }
 
 export interface Session {
   shown(): Shown;
+  /** The voxels of level 0 that one screen pixel covers: a coarser level is enough where they are many. */
+  detail(voxelsPerPixel: number): void;
+  /** The segmentation over the image; null for none. */
+  setLabel(label: SeriesMeta | null): void;
+  /** The exact slice in full detail, for measurements. */
+  exactSlice(plane: string, index: number, frame: number, signal?: AbortSignal): Promise<Slice>;
   onChange(listener: () => void): void;
   /** Ask again, after a problem. */
   retry(): void;
   dispose(): void;
 }
 
-const COARSE_ABOVE = 2 ** 20; // voxels of a slice worth a coarse one first
-const AHEAD = 6;
-const BEHIND = 2;
+const COARSE_BYTES = 2 ** 18; // a whole volume that is there as soon as the first exact slice
+const AHEAD = 12;
+const BEHIND = 4;
+const FIRST_PAUSE = 700; // ms until the first retry by itself; doubled each time
+const LONGEST_PAUSE = 10_000;
+const BYTES: Record<string, number> = { int8: 1, uint8: 1, bool: 1, int16: 2, uint16: 2 };
 
-/** Voxels of one slice across `plane` at a level. */
-function sliceVoxels(plane: Plane, shape: readonly number[]): number {
-  return lengthAlong(shape, plane.right.axis) * lengthAlong(shape, plane.down.axis);
+/** The level whose whole volume is small enough to come first; null where there is none, or no volume. */
+export function coarseLevel(meta: SeriesMeta): number | null {
+  if (!meta.regular || meta.levels.length < 2 || !meta.dims.includes("z")) return null;
+  const bytes = BYTES[meta.dtype] ?? 4;
+  const level = meta.levels.findIndex((shape) => (["z", "y", "x"] as const).reduce((size, axis) => size * lengthAlong(shape, axis, meta.dims), bytes) <= COARSE_BYTES);
+  return level > 0 ? level : null;
 }
 
-/** The finest level whose slice is small, for a first look; null when level 0 itself is small. */
-export function previewLevel(meta: SeriesMeta, plane: Plane): number | null {
-  if (sliceVoxels(plane, meta.levels[0] ?? meta.shape) <= COARSE_ABOVE) return null;
-  const level = meta.levels.findIndex((shape) => sliceVoxels(plane, shape) <= COARSE_ABOVE);
-  return level > 0 ? level : meta.levels.length > 1 ? meta.levels.length - 1 : null;
+/** The coarsest level that still has the slice itself, and a voxel for each screen pixel. */
+export function levelFor(meta: SeriesMeta, plane: Plane, voxelsPerPixel: number): number {
+  const along = (shape: readonly number[], axis: "z" | "y" | "x"): number => lengthAlong(shape, axis, meta.dims);
+  let best = 0;
+  meta.levels.forEach((shape, level) => {
+    const factor = (axis: "z" | "y" | "x"): number => along(meta.shape, axis) / along(shape, axis);
+    const sameStack = along(shape, plane.axis) === along(meta.shape, plane.axis);
+    if (sameStack && Math.max(factor(plane.right.axis), factor(plane.down.axis)) <= voxelsPerPixel) best = level;
+  });
+  return best;
 }
 
-export function createSession(loader: Loader, store: Store<ViewState>, meta: SeriesMeta, label: SeriesMeta | null): Session {
-  let shown: Shown = { image: null, level: 0, label: null, loading: true, problem: "" };
+/** One slice of a coarse volume, in the array's order. */
+export function sliceOf({ shape, samples, values }: Volume, axis: "z" | "y" | "x", index: number): Slice {
+  const [depth, height, width] = shape;
+  const [rows, columns] = axis === "z" ? [height, width] : axis === "y" ? [depth, width] : [depth, height];
+  const cut = new (values.constructor as new (length: number) => typeof values)(rows * columns * samples);
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      const [z, y, x] = axis === "z" ? [index, row, column] : axis === "y" ? [row, index, column] : [row, column, index];
+      const from = ((z * height + y) * width + x) * samples;
+      for (let sample = 0; sample < samples; sample += 1) cut[(row * columns + column) * samples + sample] = values[from + sample] ?? 0;
+    }
+  }
+  return { rows, columns, samples, values: cut };
+}
+
+export function createSession(loader: Loader, store: Store<ViewState>, meta: SeriesMeta, label: SeriesMeta | null, voxelsPerPixel = 1): Session {
+  let shown: Shown = { image: null, exact: false, level: 0, label: null, loading: true, problem: "", recovering: false };
   let current = new AbortController();
   let direction = 1;
+  let level = levelFor(meta, planeOf(meta, store.get().plane), voxelsPerPixel);
+  let ratio = voxelsPerPixel;
+  let over = label;
+  let pause = FIRST_PAUSE;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const life = new AbortController();
+  const coarse = new Map<number, Volume>(); // by frame
+  const asked = new Set<number>();
+  const made = new WeakMap<Slice, Slice>(); // comparable slices of stored ones, so that a texture is not uploaded twice
   const listeners = new Set<() => void>();
 
   function show(next: Partial<Shown>): void {
@@ -49,96 +95,153 @@ export function createSession(loader: Loader, store: Store<ViewState>, meta: Ser
     for (const listener of listeners) listener();
   }
 
-  function imageAt(state: ViewState, index: number, level: number): SliceAddress {
+  function imageAt(state: ViewState, index: number, wanted: number): SliceAddress {
     const plane = planeOf(meta, state.plane);
-    const shape = meta.levels[level] ?? meta.shape;
-    return {
-      series: state.series,
-      version: meta.version,
-      plane: state.plane,
-      index: indexInLevel(index, plane.axis, meta.shape, shape),
-      level,
-      frame: state.frame,
-    };
+    const shape = meta.levels[wanted] ?? meta.shape;
+    const at = indexInLevel(index, lengthAlong(meta.shape, plane.axis, meta.dims), lengthAlong(shape, plane.axis, meta.dims));
+    return { series: `${meta.dataset}/${meta.series}`, version: meta.version, plane: plane.name, index: at, level: wanted, frame: state.frame };
   }
 
   function labelAt(state: ViewState, index: number): SliceAddress | null {
-    if (label === null) return null;
-    return {
-      series: state.label,
-      version: label.version,
-      plane: state.plane,
-      index,
-      level: 0,
-      frame: 0,
-      on: { series: state.series, version: meta.version },
-    };
+    if (over === null) return null;
+    const on = { series: `${meta.dataset}/${meta.series}`, version: meta.version };
+    return { series: `${over.dataset}/${over.series}`, version: over.version, plane: state.plane, index, level, frame: 0, on };
+  }
+
+  function ready(state: ViewState, address: SliceAddress, slice: Slice): Slice {
+    const known = made.get(slice);
+    if (known !== undefined) return known;
+    const fit = comparable(meta, planeOf(meta, state.plane), address.index, address.level, slice);
+    made.set(slice, fit);
+    return fit;
+  }
+
+  /** A slice from the coarse volume, when that is here. */
+  function standIn(state: ViewState): Partial<Shown> {
+    const volume = coarse.get(state.frame);
+    if (volume === undefined) return {};
+    const plane = planeOf(meta, state.plane);
+    const at = coarseLevel(meta) ?? 0;
+    const length = volume.shape[{ z: 0, y: 1, x: 2 }[plane.axis]] ?? 1;
+    const index = indexInLevel(state.index, plane.count, length);
+    const slice = comparable(meta, plane, index, at, sliceOf(volume, plane.axis, index));
+    return { image: slice, exact: false, level: at, label: null };
+  }
+
+  /** Ask once a frame for the coarse whole volume; it shows only where the exact slice is not here yet. */
+  function wantCoarse(state: ViewState): void {
+    const at = coarseLevel(meta);
+    if (at === null || asked.has(state.frame)) return;
+    asked.add(state.frame);
+    const { frame } = state;
+    loader.volume({ series: `${meta.dataset}/${meta.series}`, version: meta.version, level: at, frame }, life.signal).then(
+      (volume) => {
+        coarse.set(frame, volume);
+        const now = store.get();
+        if (now.frame === frame && shown.loading && !shown.exact) show(standIn(now));
+      },
+      () => asked.delete(frame), // the exact slice says what is wrong
+    );
   }
 
   async function load(state: ViewState): Promise<void> {
     current.abort();
+    clearTimeout(timer);
     current = new AbortController();
     const { signal } = current;
-    const exact = imageAt(state, state.index, 0);
-    const over = labelAt(state, state.index);
+    const exact = imageAt(state, state.index, level);
+    const above = labelAt(state, state.index);
     const image = loader.cached(exact);
-    const labels = over === null ? null : (loader.cached(over) ?? null);
-    if (image !== undefined && (over === null || labels !== null)) {
-      show({ image, level: 0, label: labels, loading: false, problem: "" });
+    const labels = above === null ? null : (loader.cached(above) ?? null);
+    if (image !== undefined && (above === null || labels !== null)) {
+      show({ image: ready(state, exact, image), exact: true, level, label: labels, loading: false, problem: "", recovering: false });
     } else {
-      show({ loading: true });
+      show({ loading: true, exact: false, ...standIn(state) });
+      wantCoarse(state);
       try {
-        await bring(state, exact, over, signal);
+        const [found, over] = await Promise.all([loader.slice(exact, signal), above === null ? null : loader.slice(above, signal)]);
+        signal.throwIfAborted();
+        show({ image: ready(state, exact, found), exact: true, level: exact.level, label: over, loading: false, problem: "", recovering: false });
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof LoadError || error instanceof TypeError)) throw error;
-        show({ image: null, label: null, loading: false, problem: error.message });
+        fail(error);
         return;
       }
     }
-    if (!signal.aborted) loader.prefetch(neighbours(state));
+    pause = FIRST_PAUSE;
+    if (!signal.aborted) loader.prefetch(neighbours(state), life);
   }
 
-  async function bring(state: ViewState, exact: SliceAddress, over: SliceAddress | null, signal: AbortSignal): Promise<void> {
-    const labels = over === null ? Promise.resolve(null) : loader.slice(over, signal);
-    labels.catch(() => undefined); // awaited below, when the image is there
-    const preview = previewLevel(meta, planeOf(meta, state.plane));
-    if (preview !== null && loader.cached(exact) === undefined) {
-      const coarse = await loader.slice(imageAt(state, state.index, preview), signal);
-      show({ image: coarse, level: preview, label: null, problem: "" });
-    }
-    const [image, found] = await Promise.all([loader.slice(exact, signal), labels]);
-    signal.throwIfAborted();
-    show({ image, level: 0, label: found, loading: false, problem: "" });
+  /** Say what is wrong; where the server only is not there, ask again after growing pauses. */
+  function fail(error: LoadError | TypeError): void {
+    const recovering = error instanceof LoadError && error.passing;
+    show({ image: null, label: null, exact: false, loading: false, problem: error.message, recovering });
+    if (!recovering) return;
+    timer = setTimeout(() => void load(store.get()), pause);
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
   }
 
   function neighbours(state: ViewState): SliceAddress[] {
     const { count } = planeOf(meta, state.plane);
     const steps = [...Array(AHEAD).keys()].map((step) => (step + 1) * direction);
     steps.push(...[...Array(BEHIND).keys()].map((step) => -(step + 1) * direction));
-    return steps
-      .map((step) => state.index + step)
+    const along = steps
+      .map((step) => (state.playing ? (state.index + step + count) % count : state.index + step))
       .filter((index) => index >= 0 && index < count)
-      .flatMap((index) => [imageAt(state, index, 0), labelAt(state, index)])
-      .filter((address) => address !== null);
+      .flatMap((index) => [imageAt(state, index, level), labelAt(state, index)]);
+    const frames = frameCount(meta);
+    const next = frames > 1 ? [imageAt({ ...state, frame: (state.frame + 1) % frames }, state.index, level)] : [];
+    return [...next, ...along].filter((address) => address !== null);
   }
 
   const unsubscribe = store.subscribe((state, before) => {
     if (state.plane === before.plane && state.index === before.index && state.frame === before.frame) return;
-    if (state.plane !== before.plane) show({ image: null, label: null });
-    else if (state.index !== before.index) direction = Math.sign(state.index - before.index);
+    if (state.plane !== before.plane) {
+      level = levelFor(meta, planeOf(meta, state.plane), ratio);
+      show({ image: null, label: null, exact: false });
+    } else if (state.index !== before.index) direction = Math.sign(state.index - before.index);
     void load(state);
   });
   void load(store.get());
 
   return {
     shown: () => shown,
+    detail(voxelsPerPixel) {
+      ratio = voxelsPerPixel;
+      const wanted = levelFor(meta, planeOf(meta, store.get().plane), ratio);
+      if (wanted === level) return;
+      level = wanted;
+      void load(store.get());
+    },
+    setLabel(next) {
+      over = next;
+      show({ label: null });
+      void load(store.get());
+    },
+    async exactSlice(plane, index, frame, signal) {
+      const state = { ...store.get(), plane, frame };
+      const address = imageAt(state, index, 0);
+      return ready(state, address, await loader.slice(address, signal));
+    },
     onChange: (listener) => void listeners.add(listener),
-    retry: () => void load(store.get()),
+    retry() {
+      pause = FIRST_PAUSE;
+      void load(store.get());
+    },
     dispose() {
       unsubscribe();
+      clearTimeout(timer);
       current.abort();
+      life.abort();
+      loader.prefetch([], life);
       listeners.clear();
     },
   };
+}
+
+/** Voxels of level 0 in one of `level`'s along the right side. */
+export function shrink(meta: SeriesMeta, plane: Plane, level: number): number {
+  const along = (shape: readonly number[]): number => lengthAlong(shape, plane.right.axis, meta.dims);
+  return levelFactor(along(meta.shape), along(meta.levels[level] ?? meta.shape));
 }

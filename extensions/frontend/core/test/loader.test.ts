@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createLoader, LoadError, type Loader, type SliceAddress } from "../src/loader";
+import { createLoader, type Loader, type SliceAddress } from "../src/loader";
+import { httpTransport, LoadError } from "../src/transport";
 
 // A real HTTP server: it keeps each request until the test lets it go.
 interface Held {
@@ -48,12 +49,13 @@ afterEach(async () => {
 });
 
 const at = (index: number): SliceAddress => ({ series: "lungs/ct-1", version: "abcd", plane: "axial", index, level: 0, frame: 0 });
-const make = (cacheBytes?: number): Loader => createLoader({ base, xsrf: () => "token", ...(cacheBytes === undefined ? {} : { cacheBytes }) });
+const make = (cacheBytes?: number): Loader => 
+  createLoader({ transport: httpTransport({ api: `${base}cohortlab/api/`, xsrf: () => "token" }), ...(cacheBytes === undefined ? {} : { cacheBytes }) });
 
 describe("loader", () => {
   it("asks below the page's base path with the XSRF token, and reads typed values", async () => {
     const slice = await make().slice({ ...at(7), frame: 2, on: { series: "lungs/mr-2", version: "ef01" } });
-    expect(slice).toEqual({ rows: 2, columns: 3, values: new Int16Array([1, 2, 3, 4, 5, 7]) });
+    expect(slice).toEqual({ rows: 2, columns: 3, samples: 1, values: new Int16Array([1, 2, 3, 4, 5, 7]) });
     const { url, request: incoming } = await request(1);
     expect(url.pathname).toBe("/user/someone/cohortlab/api/series/lungs/ct-1/slice");
     expect(Object.fromEntries(url.searchParams)).toEqual({ plane: "axial", index: "7", level: "0", t: "2", on: "mr-2", v: "abcd-ef01" });
@@ -90,18 +92,34 @@ describe("loader", () => {
     expect(loader.cached(at(1))).toBeUndefined();
   });
 
-  it("prefetches one after the other, and drops the rest when the direction changes", async () => {
+  it("prefetches a few at once, and drops the rest when the direction changes", async () => {
     hold = true;
     const loader = make();
-    loader.prefetch([at(1), at(2), at(3)]);
-    const first = await request(1);
+    loader.prefetch([1, 2, 3, 4, 5, 6].map(at));
+    const first = await Promise.all([1, 2, 3].map(request));
     loader.prefetch([at(9)]);
-    const turned = await request(2);
-    await first.gone;
+    const turned = await request(4);
+    await Promise.all(first.map(({ gone }) => gone));
     expect(turned.url.searchParams.get("index")).toBe("9");
     answer(turned);
     await loader.slice(at(9));
-    expect(held).toHaveLength(2);
+    expect(held).toHaveLength(4);
+  });
+
+  it("names an image of another dataset in full", async () => {
+    await make().slice({ ...at(7), on: { series: "other/mr-2", version: "ef01" } });
+    expect((await request(1)).url.searchParams.get("on")).toBe("other/mr-2");
+  });
+
+  it("reads a whole level, in colour too", async () => {
+    hold = true;
+    const asked = make().volume({ series: "lungs/ct-1", version: "abcd", level: 2, frame: 0 });
+    const { url, response } = await request(1);
+    expect(`${url.pathname}${url.search}`).toBe("/user/someone/cohortlab/api/series/lungs/ct-1/volume?level=2&v=abcd");
+    response.setHeader("X-Cohortlab-Type", "uint8");
+    response.setHeader("X-Cohortlab-Shape", "2,1,2,3");
+    response.end(Buffer.from([...Array(12).keys()]));
+    expect(await asked).toEqual({ shape: [2, 1, 2], samples: 3, values: Uint8Array.from(Array(12).keys()) });
   });
 
   it("says what the server says, as a problem", async () => {
@@ -121,6 +139,20 @@ describe("loader", () => {
     await expect(asked).rejects.toThrow(LoadError);
     hold = false;
     await expect(loader.slice(at(1))).resolves.toMatchObject({ rows: 2 });
+  });
+
+  it.each([
+    [502, "text/html", { passing: true, status: 502 }],
+    [403, "text/html", { passing: false, code: "refused" }],
+    [503, "application/problem+json", { passing: false, code: "storage", message: "A chunk is corrupt." }],
+    [429, "application/problem+json", { passing: true, code: "busy" }],
+  ])("tells what passes from what stays: %i as %s", async (status, type, expected) => {
+    hold = true;
+    const asked = make().slice(at(1));
+    const { response } = await request(1);
+    response.writeHead(status, { "Content-Type": type });
+    response.end(JSON.stringify({ detail: "A chunk is corrupt.", code: status === 429 ? "busy" : "storage" }));
+    await expect(asked).rejects.toMatchObject(expected);
   });
 
   it("refuses an answer that is not what its headers say", async () => {

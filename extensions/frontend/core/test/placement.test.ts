@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ArrayAxis, Plane } from "../src/contract";
-import { indexInLevel, levelFactor, place, texelAt, textureMap } from "../src/placement";
+import { indexInLevel, levelFactor, pixelAt, place, spotAt, texelAt, textureMap } from "../src/placement";
 
 function plane(right: [ArrayAxis, 1 | -1, number, number], down: [ArrayAxis, 1 | -1, number, number]): Plane {
   const side = ([axis, sign, count, spacing]: [ArrayAxis, 1 | -1, number, number]) => ({ axis, sign, count, spacing, direction: null });
@@ -32,6 +32,15 @@ describe("placement", () => {
     const still = textureMap(shape, place(shape, viewport, 1, [0, 0]), 60, 60);
     const moved = textureMap(shape, place(shape, viewport, 1, [30, -20]), 60, 60);
     expect(texelAt(moved, 430, 280, 60, 60)).toEqual(texelAt(still, 400, 300, 60, 60));
+  });
+
+  it("keeps what is in the middle when the zoom changes, and finds the pixel of a spot again", () => {
+    const shape = plane(["x", 1, 60, 1], ["y", 1, 60, 1]);
+    const middle = (zoom: number) => spotAt(place(shape, viewport, zoom, [30, -20]), 400, 300);
+    expect(middle(4).right).toBeCloseTo(middle(1).right);
+    const placement = place(shape, viewport, 2.5, [30, -20]);
+    const [x, y] = pixelAt(placement, spotAt(placement, 123, 45));
+    expect([x, y]).toEqual([expect.closeTo(123), expect.closeTo(45)]);
   });
 
   // rows are the first, columns the second of the array's remaining axes
@@ -74,8 +83,8 @@ describe("levels", () => {
   });
 
   it("finds the coarse slice that holds an index", () => {
-    expect(indexInLevel(4, "z", [5, 8, 8], [3, 4, 4])).toBe(2);
-    expect(indexInLevel(3, "z", [5, 8, 8], [5, 4, 4])).toBe(3);
-    expect(indexInLevel(0, "z", [8, 8], [4, 4])).toBe(0);
+    expect(indexInLevel(4, 5, 3)).toBe(2);
+    expect(indexInLevel(3, 5, 5)).toBe(3);
+    expect(indexInLevel(0, 1, 1)).toBe(0);
   });
 });

@@ -25,6 +25,13 @@ export function sample(changes: Partial<SeriesMeta> = {}): SeriesMeta {
     dims: ["z", "y", "x"],
     shape: [40, 64, 80],
     levels: [[40, 64, 80]],
+    dtype: "int16",
+    affine: [
+      [0, 0, 0.5, -20],
+      [0, 0.5, 0, -16],
+      [2, 0, 0, 100],
+      [0, 0, 0, 1],
+    ],
     planes,
     window: [40, 400],
     units: "HU",
@@ -37,7 +44,14 @@ export function sample(changes: Partial<SeriesMeta> = {}): SeriesMeta {
     regular: true,
     irregular_reason: null,
     axis: null,
+    samples: [],
+    suv: null,
+    space: "patient",
+    tiles: null,
     segments: [],
+    source_series: null,
+    segmentations: [],
+    frame: "f1",
     ...changes,
   };
 }

@@ -10,14 +10,37 @@ export type Token = object;
 export interface Command {
   label: string;
   caption: string;
-  iconClass: string;
-  execute(): Promise<void>;
+  iconClass?: string;
+  isVisible?: () => boolean;
+  execute(args: Record<string, unknown>): Promise<unknown> | void;
+}
+
+export interface Signal<T> {
+  connect(slot: (sender: T) => void): boolean;
+}
+
+export interface LabWidget {
+  id: string;
+  node: HTMLElement;
+  title: { label: string; caption: string; iconClass: string; closable: boolean };
+  isDisposed: boolean;
+  disposed: Signal<LabWidget>;
+  dispose(): void;
+}
+
+export interface MainWidget extends LabWidget {
+  content: LabWidget;
 }
 
 export interface Application {
   commands: {
     addCommand(id: string, command: Command): void;
-    execute(id: string, options: Record<string, string>): Promise<unknown>;
+    execute(id: string, options: Record<string, unknown>): Promise<unknown>;
+  };
+  contextMenu: { addItem(item: { command: string; selector: string; rank: number }): void };
+  shell: {
+    add(widget: LabWidget, area: "main" | "left", options?: { rank?: number }): void;
+    activateById(id: string): void;
   };
   serviceManager: { serverSettings: ServerSettings };
 }
@@ -28,6 +51,26 @@ export interface Launcher {
 
 export interface ServerSettings {
   baseUrl: string;
+}
+
+export interface ContentsModel {
+  path: string;
+  type: string;
+}
+
+export interface FileBrowser {
+  node: HTMLElement;
+  modelForClick(event: MouseEvent): ContentsModel | undefined;
+  selectedItems(): Iterable<ContentsModel>;
+}
+
+export interface Tracker {
+  add(widget: LabWidget): Promise<void>;
+}
+
+export interface Restorer {
+  add(widget: LabWidget, name: string): void;
+  restore(tracker: Tracker, options: { command: string; args: (widget: MainWidget) => object; name: (widget: MainWidget) => string }): Promise<unknown>;
 }
 
 export interface LauncherModule {
@@ -42,6 +85,30 @@ export interface ServicesModule {
 
 export interface ApputilsModule {
   Notification: { error(message: string): void };
+  MainAreaWidget: new (options: { content: LabWidget }) => MainWidget;
+  WidgetTracker: new (options: { namespace: string }) => Tracker;
+}
+
+export interface WidgetsModule {
+  Widget: new (options?: { node: HTMLElement }) => LabWidget;
+}
+
+export interface FileBrowserModule {
+  IDefaultFileBrowser: Token;
+}
+
+export interface ApplicationModule {
+  ILayoutRestorer: Token;
+}
+
+/** JupyterLab's modules that the extension takes from the shared scope. */
+export interface Modules {
+  launcher: LauncherModule;
+  services: ServicesModule;
+  apputils: ApputilsModule;
+  widgets: WidgetsModule;
+  filebrowser: FileBrowserModule;
+  application: ApplicationModule;
 }
 
 export interface Plugin {
@@ -49,5 +116,5 @@ export interface Plugin {
   description: string;
   autoStart: boolean;
   optional: Token[];
-  activate(app: Application, launcher: Launcher | null): void;
+  activate(app: Application, ...services: never[]): void;
 }

@@ -1,48 +1,62 @@
-// The launcher card "First steps": puts the tutorial into the home, once, and opens it.
+// The extension's plug-ins: the launcher card "First steps", series in tabs, and the dataset panel.
 import icon from "./icon.svg";
-import type { ApputilsModule, LauncherModule, Plugin, ServicesModule } from "./jupyter";
+import type { Application, FileBrowser, Launcher, Modules, Plugin, Restorer } from "./jupyter";
+import { addPanel } from "./panel";
+import { serverOf } from "./server";
+import style from "./style.css";
+import { addTabs } from "./tabs";
 
-const COMMAND = "cohortlab:first-steps";
-const ICON_CLASS = "cohortlab-icon";
+const FIRST_STEPS = "cohortlab:first-steps";
 
-/** The class by which the launcher shows the icon; an SVG as background needs no icon package. */
-function addIconStyle(): void {
-  const style = document.createElement("style");
-  style.textContent = `.${ICON_CLASS} { background-image: url("data:image/svg+xml,${encodeURIComponent(icon)}"); background-repeat: no-repeat; background-position: center; background-size: contain; }`;
-  document.head.append(style);
+/** The classes of the panel and of the icon; an SVG as background needs no icon package. */
+function addStyle(): void {
+  const sheet = document.createElement("style");
+  sheet.textContent = `${style}\n.cohortlab-icon { background-image: url("data:image/svg+xml,${encodeURIComponent(icon)}"); background-repeat: no-repeat; background-position: center; background-size: contain; }`;
+  document.head.append(sheet);
 }
 
-interface Problem {
-  title?: string;
-  detail?: string;
-}
-
-export function plugin(launcher: LauncherModule, services: ServicesModule, apputils: ApputilsModule): Plugin {
+function firstSteps(modules: Modules): Plugin {
   return {
     id: "@cohortlab/labextension:first-steps",
     description: "Opens Cohortlab's first tutorial from the launcher.",
     autoStart: true,
-    optional: [launcher.ILauncher],
-    activate(app, launcherService) {
-      addIconStyle();
-      app.commands.addCommand(COMMAND, {
+    optional: [modules.launcher.ILauncher],
+    activate(app: Application, launcher: Launcher | null) {
+      addStyle();
+      const server = serverOf(app, modules);
+      app.commands.addCommand(FIRST_STEPS, {
         label: "First steps",
         caption: "Datasets, images and a federated job in ten minutes",
-        iconClass: ICON_CLASS,
+        iconClass: "cohortlab-icon",
         async execute() {
-          const { serverSettings } = app.serviceManager;
-          const url = `${serverSettings.baseUrl.replace(/\/*$/, "/")}cohortlab/api/tutorial`;
-          const response = await services.ServerConnection.makeRequest(url, { method: "POST" }, serverSettings);
-          if (!response.ok) {
-            const problem = (await response.json()) as Problem;
-            apputils.Notification.error(problem.detail ?? problem.title ?? "The tutorial could not be opened.");
-            return;
+          try {
+            const { path } = await server.ask<{ path: string }>("api/tutorial", "POST");
+            await app.commands.execute("docmanager:open", { path, factory: "Notebook" });
+          } catch (error) {
+            modules.apputils.Notification.error(error instanceof Error ? error.message : "The tutorial could not be opened.");
           }
-          const { path } = (await response.json()) as { path: string };
-          await app.commands.execute("docmanager:open", { path, factory: "Notebook" });
         },
       });
-      launcherService?.add({ command: COMMAND, category: "Cohortlab", rank: 0 });
+      launcher?.add({ command: FIRST_STEPS, category: "Cohortlab", rank: 0 });
     },
   };
+}
+
+function datasets(modules: Modules): Plugin {
+  return {
+    id: "@cohortlab/labextension:datasets",
+    description: "Opens series in tabs, and lists the datasets of the session at the left.",
+    autoStart: true,
+    optional: [modules.filebrowser.IDefaultFileBrowser, modules.application.ILayoutRestorer],
+    activate(app: Application, browser: FileBrowser | null, restorer: Restorer | null) {
+      const server = serverOf(app, modules);
+      addTabs(app, modules, server, browser, restorer);
+      const panel = addPanel(app, modules, server);
+      restorer?.add(panel, panel.id);
+    },
+  };
+}
+
+export function plugins(modules: Modules): Plugin[] {
+  return [firstSteps(modules), datasets(modules)];
 }

@@ -1,86 +1,106 @@
 // The viewer as a Jupyter widget (anywidget): keeps the kernel's traits and the viewer's state the same. Pixels come by HTTP
-// from the session's server, so the image does not wait for a busy kernel and never enters a notebook.
-import { basePath, CAVEAT, corrected, createLoader, createStore, initialState, LoadError, mountViewer, xsrfToken } from "@cohortlab/core";
-import type { Loader, SeriesMeta, Store, ViewState } from "@cohortlab/core";
+// from the session's server, so the image does not wait for a busy kernel and never enters a notebook; where there is no such
+// server they come as messages. JupyterLab's own tabs use `openSeries`.
+import { link, LoadError, mountViewer, createStore, corrected, initialState, type Linked, type Loader, type SeriesMeta, type Store, type Viewer, type ViewState } from "@cohortlab/core";
+import { bind, fromModel, type Model } from "./jupyter/bind";
+import { lazily } from "./jupyter/lazy";
+import { hearFiles, loaderFor } from "./jupyter/page";
+import { say } from "./jupyter/say";
 
-/** The part of anywidget's model that is used. */
-interface Model {
-  get(name: string): unknown;
-  set(name: string, value: unknown): void;
-  save_changes(): void;
-  on(event: string, listener: () => void): void;
-  off(event: string, listener: () => void): void;
+interface Described {
+  meta: SeriesMeta;
+  label: SeriesMeta | null;
 }
 
-const SYNCED = ["plane", "index", "frame", "window", "overlay", "opacity"] as const;
-const QUIET = 120; // ms after the last change until the kernel hears of it: a scroll is one message, not fifty
-
-let shared: Loader | undefined;
-
-/** One loader, and so one cache, for all viewers of the page. */
-function pageLoader(): Loader {
-  shared ??= createLoader({ base: new URL(basePath(), location.href).href, xsrf: () => xsrfToken() });
-  return shared;
+async function describe(loader: Loader, series: string, label: string): Promise<Described> {
+  const [meta, found] = await Promise.all([loader.meta(series), label === "" ? null : loader.meta(label)]);
+  return { meta, label: found };
 }
 
-function fromModel(model: Model): Partial<ViewState> {
-  return Object.fromEntries(SYNCED.map((name) => [name, model.get(name)])) as Partial<ViewState>;
-}
-
-/** Bind traits and state both ways; returns how to let go. */
-function bind(model: Model, store: Store<ViewState>, meta: SeriesMeta): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const send = (): void => {
-    timer = undefined;
-    const state = store.get();
-    for (const name of SYNCED) {
-      if (JSON.stringify(model.get(name)) !== JSON.stringify(state[name])) model.set(name, state[name]);
+/** Load the metadata, and show what is wrong with a button until it is here. Null when `signal` ended it. */
+async function patiently(el: HTMLElement, loader: Loader, series: string, label: string, signal: AbortSignal): Promise<Described | null> {
+  for (;;) {
+    try {
+      const found = await describe(loader, series, label);
+      return signal.aborted ? null : found;
+    } catch (error) {
+      if (!(error instanceof LoadError)) throw error;
+      if (signal.aborted) return null;
+      await say(el, error.message, error.passing, signal);
     }
-    model.save_changes();
-  };
-  const unsubscribe = store.subscribe(() => {
-    clearTimeout(timer);
-    timer = setTimeout(send, QUIET);
-  });
-  const take = (): void => {
-    store.set(corrected(meta, { ...store.get(), ...fromModel(model) }));
-  };
-  for (const name of SYNCED) model.on(`change:${name}`, take);
-  return () => {
-    unsubscribe();
-    clearTimeout(timer);
-    for (const name of SYNCED) model.off(`change:${name}`, take);
-  };
+  }
 }
 
-function say(el: HTMLElement, message: string): void {
-  const text = document.createElement("p");
-  text.setAttribute("role", "alert");
-  text.textContent = `${message} (${CAVEAT}.)`;
-  el.replaceChildren(text);
+function mount(el: HTMLElement, loader: Loader, store: Store<ViewState>, { meta, label }: Described, extra: object): Viewer {
+  const place = document.createElement("div");
+  el.replaceChildren(place);
+  return mountViewer(place, { loader, store, meta, label, ...extra });
+}
+
+function follow(model: Model, meta: SeriesMeta, store: Store<ViewState>): () => void {
+  const group = String(model.get("group") ?? "");
+  if (group === "") return () => undefined;
+  return link(group, { meta, store, linked: () => (model.get("linked") as Linked[] | undefined) ?? [] });
+}
+
+/** A series in any element, without a kernel; returns how to take it away. */
+export async function openSeries(el: HTMLElement, series: string, fills = true): Promise<() => void> {
+  const ended = new AbortController();
+  const loader = loaderFor();
+  let found = await patiently(el, loader, series, "", ended.signal);
+  if (found === null) return () => undefined;
+  const { kind, source_series: source, dataset } = found.meta;
+  if (kind === "segmentation" && source !== null) {
+    // a segmentation is looked at on the image that it was made on
+    found = await patiently(el, loader, `${dataset}/${source}`, series, ended.signal);
+    if (found === null) return () => undefined;
+  }
+  if (found.meta.space === "slide") return (await lazily("slide")).openSlide(el, { loader, meta: found.meta });
+  const store = createStore(initialState(found.meta));
+  const viewer = mount(el, loader, store, found, { fills });
+  const [first] = found.label === null ? found.meta.segmentations : [];
+  // labels of the same dataset are laid over the image; the image does not wait for them
+  if (first !== undefined) loader.meta(`${dataset}/${first}`, ended.signal).then((label) => { viewer.setLabel(label); }, () => undefined);
+  return () => {
+    ended.abort();
+    viewer.dispose();
+  };
 }
 
 export default {
-  async render({ model, el }: { model: Model; el: HTMLElement }): Promise<() => void> {
-    const loader = pageLoader();
-    const [series, label] = [String(model.get("series")), String(model.get("label"))];
-    let described: [SeriesMeta, SeriesMeta | null];
-    try {
-      described = await Promise.all([loader.meta(series), label === "" ? null : loader.meta(label)]);
-    } catch (error) {
-      if (!(error instanceof LoadError)) throw error;
-      say(el, error.message);
-      return () => undefined;
-    }
-    const [meta, labelMeta] = described;
-    const store = createStore(corrected(meta, { ...initialState(meta, label), ...fromModel(model) }));
-    const place = document.createElement("div");
-    el.replaceChildren(place);
+  async render({ model, el, transport }: { model: Model; el: HTMLElement; transport?: "messages" }): Promise<() => void> {
+    const ended = new AbortController();
+    const loader = loaderFor(transport === "messages" ? model : undefined);
+    const found = await patiently(el, loader, String(model.get("series")), String(model.get("label")), ended.signal);
+    if (found === null) return () => undefined;
+    const { meta } = found;
+    if (meta.space === "slide") return (await lazily("slide")).openSlide(el, { loader, meta });
+    const store = createStore(corrected(meta, { ...initialState(meta, String(model.get("label"))), ...fromModel(model) }));
     const unbind = bind(model, store, meta);
-    const unmount = mountViewer(place, { loader, store, meta, label: labelMeta });
+    const leave = follow(model, meta, store);
+    const viewer = mount(el, loader, store, found, hearFiles(model));
+    const relabel = async (): Promise<void> => {
+      const label = String(model.get("label"));
+      viewer.setLabel(label === "" ? null : await loader.meta(label, ended.signal));
+    };
+    const onLabel = (): void => {
+      relabel().catch((error: unknown) => {
+        if (!ended.signal.aborted) viewer.say(error instanceof Error ? error.message : String(error));
+      });
+    };
+    const onMessage = (content: unknown): void => {
+      const { kind, what } = content as { kind?: string; what?: string };
+      if (kind === "saved") viewer.say(what === "segmentation" ? "The segmentation was saved." : "The marks were saved.");
+    };
+    model.on("change:label", onLabel);
+    model.on("msg:custom", onMessage);
     return () => {
+      ended.abort();
       unbind();
-      unmount();
+      leave();
+      model.off("change:label", onLabel);
+      model.off("msg:custom", onMessage);
+      viewer.dispose();
     };
   },
 };

@@ -18,12 +18,18 @@ export function defaultColor(number: number): Color {
   return PALETTE[(number - 1) % PALETTE.length] ?? [255, 255, 255];
 }
 
-/** RGBA of segment numbers 0 to 255, 0 being clear; higher numbers take the colour of their remainder. */
-export function colorTable(colors: ReadonlyMap<number, Color>): Uint8Array {
+/** Where a segment number stands in the colour table; higher numbers take the colour of their remainder. */
+export function tablePlace(number: number): number {
+  return number === 0 ? 0 : ((number - 1) % (TABLE_SIZE - 1)) + 1;
+}
+
+/** RGBA of segment numbers 0 to 255; 0 and hidden ones are clear. */
+export function colorTable(colors: ReadonlyMap<number, Color>, hidden: readonly number[] = []): Uint8Array {
   const table = new Uint8Array(TABLE_SIZE * 4);
   for (let number = 1; number < TABLE_SIZE; number += 1) {
     const [red, green, blue] = colors.get(number) ?? defaultColor(number);
     table.set([red, green, blue, 255], number * 4);
   }
+  for (const number of hidden) table[tablePlace(number) * 4 + 3] = 0;
   return table;
 }

@@ -1,6 +1,7 @@
-// What the viewer asks of a drawing engine. slice2d is one; others (planes with a crosshair, slides) come beside it.
+// What the viewer asks of a drawing engine for one slice. slice2d draws with WebGL2, canvas2d where there is none.
 import type { Slice } from "../contract";
 import type { TextureMap } from "../placement";
+import type { Color } from "./colors";
 
 export interface Layer {
   slice: Slice;
@@ -10,17 +11,22 @@ export interface Layer {
 export interface Scene {
   image: Layer | null;
   label: Layer | null;
-  /** Centre and width in the image's values. */
+  /** Centre and width in the image's values; colours are shown as they are. */
   window: readonly [number, number];
-  /** MONOCHROME1: the least value is the brightest. */
+  /** The least value is the brightest: MONOCHROME1, or asked for; both together are not. */
   inverted: boolean;
+  /** Of the labels' areas. */
   opacity: number;
+  /** Draw the labels' edges, fully. */
+  outline: boolean;
+  /** Bilinear between voxels, else the voxel under the pixel's centre. Labels are never interpolated. */
+  smooth: boolean;
 }
 
 export interface Engine {
   /** Draw the scene over `width` x `height` device pixels. */
   draw(scene: Scene, width: number, height: number): void;
-  /** The colours (0 to 255) of segment numbers; others keep the default ones. */
-  setColors(colors: ReadonlyMap<number, readonly [number, number, number]>): void;
+  /** The colours (0 to 255) of segment numbers, others keep the default ones; and the numbers that are not shown. */
+  setColors(colors: ReadonlyMap<number, Color>, hidden: readonly number[]): void;
   dispose(): void;
 }

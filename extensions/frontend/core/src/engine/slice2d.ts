@@ -1,5 +1,5 @@
 // Draws one slice, and labels over it, with WebGL2: values as integer textures, the window in the shader.
-import type { PixelArray, Slice } from "../contract";
+import type { Slice } from "../contract";
 import { colorTable, TABLE_SIZE, type Color } from "./colors";
 import type { Engine, Layer, Scene } from "./engine";
 import { fragment, VERTEX, windowLevels, type SamplerKind } from "./shaders";
@@ -11,7 +11,8 @@ interface Format {
   type: GLenum;
 }
 
-function formatOf(gl: WebGL2RenderingContext, values: PixelArray): Format {
+function formatOf(gl: WebGL2RenderingContext, { values, samples }: Slice): Format {
+  if (samples === 3) return { kind: "color", internal: gl.RGB8, format: gl.RGB, type: gl.UNSIGNED_BYTE };
   if (values instanceof Int16Array) return { kind: "isampler2D", internal: gl.R16I, format: gl.RED_INTEGER, type: gl.SHORT };
   if (values instanceof Uint16Array) return { kind: "usampler2D", internal: gl.R16UI, format: gl.RED_INTEGER, type: gl.UNSIGNED_SHORT };
   if (values instanceof Int8Array) return { kind: "isampler2D", internal: gl.R8I, format: gl.RED_INTEGER, type: gl.BYTE };
@@ -84,14 +85,14 @@ function engineOn(gl: WebGL2RenderingContext, canvas: HTMLCanvasElement): Engine
   function load(unit: number, slice: Slice): void {
     const entry = textureOf(unit);
     if (entry.holds === slice) return;
-    const { internal, format, type } = formatOf(gl, slice.values);
+    const { internal, format, type } = formatOf(gl, slice);
     gl.texImage2D(gl.TEXTURE_2D, 0, internal, slice.columns, slice.rows, 0, format, type, slice.values);
     entry.holds = slice;
   }
 
-  function setColors(colors: ReadonlyMap<number, Color>): void {
+  function setColors(colors: ReadonlyMap<number, Color>, hidden: readonly number[]): void {
     textureOf(COLOR_UNIT);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, TABLE_SIZE, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, colorTable(colors));
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, TABLE_SIZE, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, colorTable(colors, hidden));
   }
 
   function useMap(program: Program, name: string, layer: Layer): void {
@@ -100,7 +101,7 @@ function engineOn(gl: WebGL2RenderingContext, canvas: HTMLCanvasElement): Engine
     gl.uniform3f(program.at(`${name}Row`), d, e, f);
   }
 
-  setColors(new Map());
+  setColors(new Map(), []);
   return {
     setColors,
     draw(scene: Scene, width, height) {
@@ -110,7 +111,7 @@ function engineOn(gl: WebGL2RenderingContext, canvas: HTMLCanvasElement): Engine
       gl.clearColor(0, 0, 0, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
       if (scene.image === null) return;
-      const { kind } = formatOf(gl, scene.image.slice.values);
+      const { kind } = formatOf(gl, scene.image.slice);
       const program = programs.get(kind) ?? compile(gl, kind);
       programs.set(kind, program);
       gl.useProgram(program.program);
@@ -123,7 +124,9 @@ function engineOn(gl: WebGL2RenderingContext, canvas: HTMLCanvasElement): Engine
       gl.uniform1i(program.at("colors"), COLOR_UNIT);
       gl.uniform2f(program.at("levels"), lowest, range);
       gl.uniform1f(program.at("opacity"), scene.opacity);
-      gl.uniform1i(program.at("inverted"), scene.inverted ? 1 : 0);
+      gl.uniform1i(program.at("inverted"), Number(scene.inverted));
+      gl.uniform1i(program.at("outline"), Number(scene.outline));
+      gl.uniform1i(program.at("smoothed"), Number(scene.smooth));
       gl.uniform1i(program.at("hasLabels"), scene.label === null ? 0 : 1);
       gl.uniform1f(program.at("viewportHeight"), height);
       useMap(program, "image", scene.image);

@@ -2,14 +2,26 @@
 
 type Properties = Record<string, string | number | boolean | undefined>;
 
-/** An element with attributes and children; `class` and `text` are meant as they read. Booleans set or leave out. */
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Properties = {}, ...children: Node[]): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
+function fill(element: Element, properties: Properties): void {
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === false) continue;
     if (name === "text") element.textContent = String(value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
+}
+
+/** An element with attributes and children; `class` and `text` are meant as they read. Booleans set or leave out. */
+export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Properties = {}, ...children: Node[]): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  fill(element, properties);
+  element.append(...children);
+  return element;
+}
+
+/** The same for drawings. */
+export function svg<K extends keyof SVGElementTagNameMap>(tag: K, properties: Properties = {}, ...children: Node[]): SVGElementTagNameMap[K] {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  fill(element, properties);
   element.append(...children);
   return element;
 }

@@ -1,231 +1,386 @@
-// The viewer on a page: bar, image with its texts, status. Draws what state and session hold; keeps no state of its own.
-import type { SeriesMeta, Slice } from "../contract";
-import { defaultColor } from "../engine/colors";
+// The viewer on a page: binds state, session, engine and the parts of the page. Draws what state and session hold.
+import type { SeriesMeta, Slice, Segment } from "../contract";
+import { createCanvas2d } from "../engine/canvas2d";
+import type { Engine } from "../engine/engine";
 import { createSlice2d } from "../engine/slice2d";
 import type { Loader } from "../loader";
-import { edgeLetters } from "../orientation";
-import { place, texelAt, textureMap, type Placement } from "../placement";
-import { createSession } from "../session";
-import { planeOf, presets, reset, withPlane, corrected, type Store, type ViewState } from "../state";
+import { place, textureMap, type Placement } from "../placement";
+import { presets } from "../presets";
+import { createSession, type Session } from "../session";
+import { advanced, corrected, createStore, flipped, quarterTurned, reset, shownPlane, withPlane, type Store, type ViewState } from "../state";
+import { createHistory } from "../tools/history";
+import type { BrushMessage } from "../tools/labels";
+import type { Mark } from "../tools/marks";
+import { build } from "./build";
 import { h, onNextFrame } from "./dom";
+import { createDrawing } from "./drawing";
 import { listen } from "./input";
+import { afterKey } from "./keys";
+import { createPainting, type Brush } from "./painting";
+import { writeBar, writeTexts } from "./readout";
+import { colorOf, fillSide, paintOptions } from "./side";
 import style from "./style.css";
-import { capital, CAVEAT, frameText, heading, KEYS, sliceText, valueText, windowText } from "./words";
 
 export interface ViewerOptions {
   loader: Loader;
   store: Store<ViewState>;
   meta: SeriesMeta;
   label: SeriesMeta | null;
+  /** Takes what is painted; without it there is nowhere to keep a segmentation, and nothing is painted. */
+  onBrush?: (message: BrushMessage) => void;
+  /** Asks Python to write a file. */
+  onSave?: (what: "segmentation" | "annotations") => void;
+  /** Puts three planes over the image; loaded only when it is asked for. */
+  openPlanes?: (host: HTMLElement) => Promise<() => void>;
+  /** Fills the place it is given instead of having a height of its own. */
+  fills?: boolean;
 }
 
-const RULER_LENGTHS = [200, 100, 50, 20, 10, 5, 2, 1];
-const NO_WEBGL = "This browser offers no WebGL2, with which the viewer draws. Switch on hardware acceleration, or use a current Firefox, Chrome, Edge or Safari.";
-const LOST = "The browser took the graphics context away, often because of too many open viewers. Close some, or run the cell again.";
+export interface Viewer {
+  setLabel(label: SeriesMeta | null): void;
+  /** A line that is said below the image, such as that a file was saved. */
+  say(text: string): void;
+  dispose(): void;
+}
 
-/** Put a viewer into `host`; returns how to take it away. */
-export function mountViewer(host: HTMLElement, { loader, store, meta, label }: ViewerOptions): () => void {
+const LOST = "The browser took the graphics context away, often because of too many open viewers. Close some, or run the cell again.";
+const NO_CANVAS = "This browser can draw no images.";
+const SOFTWARE = "This browser offers no WebGL2: the image is drawn by the processor, which is slower.";
+
+const WIDE = 760; // CSS pixels from which on the side panel is open by itself
+
+interface Step {
+  undo(): void;
+  redo(): void;
+}
+
+/** Give a key with Ctrl to the page around, such as Ctrl + S, as if it had been pressed beside the viewer. */
+function passOn(host: HTMLElement, event: KeyboardEvent): void {
+  const { key, code, keyCode, ctrlKey, metaKey, shiftKey } = event;
+  const again = new KeyboardEvent("keydown", { key, code, keyCode, ctrlKey, metaKey, shiftKey, bubbles: true, cancelable: true, composed: true });
+  event.stopPropagation();
+  if (host.parentElement?.dispatchEvent(again) === false) event.preventDefault();
+}
+
+/** Put a viewer into `host`. */
+export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
+  const { loader, store, meta } = options;
   // JupyterLab listens for keys before the page does: this attribute keeps its shortcuts out.
   host.setAttribute("data-lm-suppress-shortcuts", "true");
   const shadow = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const view = build(meta, label);
+  const paints = options.onBrush !== undefined && meta.samples.length === 0;
+  const view = build(meta, paints);
+  view.root.classList.toggle("fills", options.fills === true);
   shadow.replaceChildren(h("style", { text: style }), view.root);
+  const { canvas } = view.stage;
 
-  const session = createSession(loader, store, meta, label);
-  let engine = createSlice2d(view.canvas);
-  let problemOfEngine = engine === null ? NO_WEBGL : "";
+  let label = options.label;
+  let engine: Engine | null = createSlice2d(canvas);
+  const software = engine === null;
+  engine ??= createCanvas2d(canvas);
+  let problemOfEngine = engine === null ? NO_CANVAS : "";
   let hover: { x: number; y: number } | null = null;
+  let said = "";
+  let planes: (() => void) | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const history = createHistory<Step>();
   const draw = onNextFrame(render);
-  const size = new ResizeObserver(draw.ask);
-  size.observe(view.stage);
-  const colors = new Map((label?.segments ?? []).flatMap(({ number, color }) => (color === null ? [] : [[number, color] as const])));
-  engine?.setColors(colors);
-
-  function viewport(): { width: number; height: number } {
-    const box = view.stage.getBoundingClientRect();
-    return { width: Math.max(1, Math.round(box.width * devicePixelRatio)), height: Math.max(1, Math.round(box.height * devicePixelRatio)) };
-  }
-
-  function render(): void {
-    const state = store.get();
-    const plane = planeOf(meta, state.plane);
-    const area = viewport();
-    const placement = place(plane, area, state.zoom, state.pan);
-    const shown = session.shown();
-    const layer = (slice: Slice | null) =>
-      slice === null ? null : { slice, map: textureMap(plane, placement, slice.rows, slice.columns) };
-    const inverted = meta.photometric === "MONOCHROME1";
-    const label = state.overlay ? layer(shown.label) : null;
-    engine?.draw({ image: layer(shown.image), label, window: state.window, inverted, opacity: state.opacity }, area.width, area.height);
-    write(state, placement, area);
-  }
-
-  function write(state: ViewState, placement: Placement, area: { width: number; height: number }): void {
-    const plane = planeOf(meta, state.plane);
-    const shown = session.shown();
-    const slice = sliceText(plane, state);
-    view.canvas.setAttribute("aria-label", `${heading(meta)}, ${slice}`);
-    view.stage.classList.toggle("busy", shown.loading);
-    view.root.dataset["shown"] = shown.loading || shown.problem !== "" ? "" : `${state.plane} ${String(state.index)} ${String(state.frame)}`;
-    view.corner.sw.textContent = [frameText(meta, state.frame), slice].filter(Boolean).join("\n");
-    view.corner.se.textContent = `${windowText(state.window)}\n${Math.round(state.zoom * 100).toString()} %`;
-    const edges = edgeLetters(plane);
-    for (const side of ["left", "right", "top", "bottom"] as const) view.edge[side].textContent = edges[side];
-    view.status.textContent = pointed(placement) || `${slice} · ${windowText(state.window)}`;
-    for (const [name, button] of view.planes) button.setAttribute("aria-checked", String(name === plane.name));
-    view.depth.max = String(plane.count - 1);
-    view.depth.value = String(state.index);
-    view.depth.hidden = plane.count < 2;
-    view.depth.setAttribute("aria-valuetext", slice);
-    view.overlay.checked = state.overlay;
-    view.opacity.value = String(state.opacity);
-    view.legend.hidden = !state.overlay;
-    const chosen = presets(meta).findIndex(({ window }) => window[0] === state.window[0] && window[1] === state.window[1]);
-    view.preset.value = String(chosen);
-    const problem = problemOfEngine || shown.problem;
-    view.message.hidden = problem === "";
-    view.problem.textContent = problem;
-    view.retry.hidden = engine === null;
-    measure(plane.right.direction !== null, placement, area);
-  }
-
-  /** The voxel and value under the pointer. */
-  function pointed(placement: Placement): string {
-    const { image, level, loading } = session.shown();
-    const state = store.get();
-    if (hover === null || image === null || loading || level !== 0) return "";
-    const plane = planeOf(meta, state.plane);
-    const map = textureMap(plane, placement, image.rows, image.columns);
-    const texel = texelAt(map, hover.x, hover.y, image.rows, image.columns);
-    if (texel === null) return "";
-    const [rowAxis, columnAxis] = (["z", "y", "x"] as const).filter((axis) => axis !== plane.axis);
-    const voxel = { z: 0, y: 0, x: 0, [plane.axis]: state.index, [rowAxis ?? "y"]: texel.row, [columnAxis ?? "x"]: texel.column };
-    const stored = image.values[texel.row * image.columns + texel.column] ?? NaN;
-    return `x ${String(voxel.x)}  y ${String(voxel.y)}  z ${String(voxel.z)}   ${valueText(meta, stored, voxel.z)}`;
-  }
-
-  function measure(known: boolean, placement: Placement, area: { width: number; height: number }): void {
-    const length = RULER_LENGTHS.find((mm) => mm / placement.pixelSize <= area.width / 4);
-    view.ruler.hidden = !known || length === undefined;
-    if (length === undefined) return;
-    view.ruler.style.width = `${String(length / placement.pixelSize / devicePixelRatio)}px`;
-    view.rulerText.textContent = length >= 10 ? `${String(length / 10)} cm` : `${String(length)} mm`;
-  }
+  const stop = new AbortController();
+  const { signal } = stop;
+  const own = presets(meta)[0]?.window ?? [0.5, 1];
+  const brush = createStore<Brush>({ radius: 5, segment: 1, range: [own[0] - own[1] / 2, own[0] + own[1] / 2] });
 
   const change = (next: Partial<ViewState>): void => {
     store.set(corrected(meta, { ...store.get(), ...next }));
   };
-  const toggleHelp = (): void => {
-    view.help.hidden = !view.help.hidden;
-    view.helpButton.setAttribute("aria-pressed", String(!view.help.hidden));
-  };
-  for (const [name, button] of view.planes) button.addEventListener("click", () => { store.set(withPlane(meta, store.get(), name)); });
-  view.preset.addEventListener("change", () => {
-    const preset = presets(meta)[Number(view.preset.value)];
-    if (preset !== undefined) change({ window: preset.window });
-  });
-  view.depth.addEventListener("input", () => { change({ index: Number(view.depth.value) }); });
-  view.overlay.addEventListener("change", () => { change({ overlay: view.overlay.checked }); });
-  view.opacity.addEventListener("input", () => { change({ opacity: Number(view.opacity.value) }); });
-  view.resetButton.addEventListener("click", () => { store.set(reset(meta, store.get())); });
-  view.helpButton.addEventListener("click", toggleHelp);
-  view.retry.addEventListener("click", () => { session.retry(); });
 
-  const onLost = (event: Event): void => {
+  function viewport(): { width: number; height: number } {
+    const box = view.stage.element.getBoundingClientRect();
+    return { width: Math.max(1, Math.round(box.width * devicePixelRatio)), height: Math.max(1, Math.round(box.height * devicePixelRatio)) };
+  }
+
+  function placement(): Placement {
+    const state = store.get();
+    const [right, down] = state.pan;
+    return place(shownPlane(meta, state), viewport(), state.zoom, [right * devicePixelRatio, down * devicePixelRatio]);
+  }
+
+  const detailOf = ({ scale }: Placement): number => Math.min(Math.abs(scale[0]), Math.abs(scale[1]));
+  const session: Session = createSession(loader, store, meta, label, detailOf(placement()));
+
+  /** The slice in full detail, when it is shown. */
+  function fullSlice(): Slice | null {
+    const { image, exact, level, loading } = session.shown();
+    return exact && level === 0 && !loading ? image : null;
+  }
+
+  const segments = (): Segment[] => {
+    const known = label?.segments ?? [];
+    const { segment } = brush.get();
+    const painted = Array.from({ length: segment }, (_, at) => at + 1).filter((number) => painting.labels.touched || number === segment);
+    const own = paints ? painted.filter((number) => !known.some((one) => one.number === number)) : [];
+    return [...known, ...own.map((number) => ({ number, label: `Segment ${String(number)}`, color: null }))];
+  };
+
+  const drawing = createDrawing({
+    meta,
+    store,
+    slice: fullSlice,
+    placement,
+    done: (before, after) => { history.done({ undo: () => { change({ marks: before }); }, redo: () => { change({ marks: after }); } }); },
+    ask: draw.ask,
+  });
+  const painting = createPainting({
+    meta,
+    store,
+    brush,
+    image: fullSlice,
+    base: () => session.shown().label,
+    placement,
+    done: history.done,
+    send: (message) => options.onBrush?.(message),
+    ask: draw.ask,
+  });
+  view.stage.canvas.after(drawing.layer, painting.layer);
+
+  const side = fillSide(view.side, {
+    meta,
+    store,
+    brush,
+    segments,
+    slice: fullSlice,
+    selected: () => drawing.selected,
+    select(mark) {
+      drawing.select(mark.id);
+      change({ plane: mark.plane, index: mark.index, frame: mark.frame });
+    },
+    remove(mark) {
+      drawing.select(mark.id);
+      drawing.removeSelected();
+    },
+    rename(mark, text) {
+      const before = store.get().marks;
+      const after = before.map((one): Mark => (one.id === mark.id ? { ...one, label: text } : one));
+      history.done({ undo: () => { change({ marks: before }); }, redo: () => { change({ marks: after }); } });
+      change({ marks: after });
+    },
+    paints,
+    ...(options.onSave === undefined ? {} : { save: options.onSave }),
+  });
+  const settings = paintOptions(view.toolOptions, brush, () => store.get().tool, meta.units ?? "");
+  let coloured = "";
+
+  function render(): void {
+    const state = store.get();
+    const area = viewport();
+    const now = placement();
+    session.detail(detailOf(now));
+    const shown = session.shown();
+    const plane = shownPlane(meta, state);
+    const layer = (slice: Slice | null) => (slice === null ? null : { slice, map: textureMap(plane, now, slice.rows, slice.columns) });
+    const labels = state.overlay && shown.exact ? painting.labels.shown(plane, state.index, state.frame, shown.label) : null;
+    recolour(state);
+    engine?.draw(
+      {
+        image: layer(shown.image),
+        label: layer(labels),
+        window: state.window,
+        inverted: (meta.photometric === "MONOCHROME1") !== state.invert,
+        opacity: state.opacity,
+        outline: state.outline,
+        smooth: state.smooth,
+      },
+      area.width,
+      area.height,
+    );
+    drawing.draw();
+    painting.hover(hover);
+    writeTexts(view, meta, { state, shown, placement: now, area, hover });
+    writeBar(view, meta, state);
+    side.draw();
+    settings.draw();
+    write(state);
+  }
+
+  function recolour(state: ViewState): void {
+    const known = segments();
+    const key = JSON.stringify([known, state.hidden]);
+    if (key === coloured) return;
+    coloured = key;
+    engine?.setColors(new Map(known.map((segment) => [segment.number, colorOf(segment)])), state.hidden);
+  }
+
+  function write(state: ViewState): void {
+    const { loading, problem, exact, recovering } = session.shown();
+    const { stage } = view;
+    stage.element.classList.toggle("busy", loading || recovering);
+    stage.element.dataset["tool"] = state.tool;
+    view.root.dataset["shown"] = loading || !exact || problem !== "" ? "" : `${state.plane} ${String(state.index)} ${String(state.frame)}`;
+    const wrong = problemOfEngine || problem;
+    stage.message.hidden = wrong === "";
+    stage.problem.textContent = wrong;
+    stage.retry.hidden = problemOfEngine !== "";
+    view.rail.undo.disabled = !history.canUndo;
+    view.rail.redo.disabled = !history.canRedo;
+    const hints = [said, loader.transport.hint, software ? SOFTWARE : ""].filter(Boolean).join(" ");
+    view.hint.hidden = hints === "";
+    view.hint.textContent = hints;
+    view.bar.buttons.panel.setAttribute("aria-pressed", String(!view.side.hidden));
+    if (state.playing && exact && !loading && timer === undefined) {
+      timer = setTimeout(() => {
+        timer = undefined;
+        if (store.get().playing) store.set(advanced(meta, store.get()));
+      }, 1000 / state.rate);
+    }
+  }
+
+  const toggleHelp = (): void => {
+    view.stage.help.hidden = !view.stage.help.hidden;
+    view.bar.buttons.help.setAttribute("aria-pressed", String(!view.stage.help.hidden));
+  };
+  const toggleSide = (): void => {
+    view.side.hidden = !view.side.hidden;
+    draw.ask();
+  };
+  const undo = (): void => {
+    if (drawing.stop()) return;
+    history.undo()?.undo();
+    draw.ask();
+  };
+  const redo = (): void => {
+    history.redo()?.redo();
+    draw.ask();
+  };
+  async function togglePlanes(): Promise<void> {
+    if (planes !== null) {
+      planes();
+      planes = null;
+    } else if (options.openPlanes !== undefined) {
+      const place = h("div", { class: "planes" });
+      view.stage.element.append(place);
+      const close = await options.openPlanes(place);
+      planes = () => {
+        close();
+        place.remove();
+      };
+    }
+    view.bar.buttons.mpr.setAttribute("aria-pressed", String(planes !== null));
+  }
+
+  const { buttons } = view.bar;
+  const click = (button: HTMLElement, run: () => void): void => { button.addEventListener("click", run, { signal }); };
+  for (const [name, button] of view.bar.planes) click(button, () => { store.set(withPlane(meta, store.get(), name)); });
+  for (const [tool, button] of view.rail.tools) click(button, () => { drawing.stop(); change({ tool }); });
+  click(buttons.rotate, () => { store.set(quarterTurned(store.get(), 1)); });
+  click(buttons.across, () => { store.set(flipped(store.get(), "across")); });
+  click(buttons.down, () => { store.set(flipped(store.get(), "down")); });
+  click(buttons.invert, () => { change({ invert: !store.get().invert }); });
+  click(buttons.play, () => { change({ playing: !store.get().playing }); });
+  click(buttons.reset, () => { store.set(reset(meta, store.get())); });
+  click(buttons.help, toggleHelp);
+  click(buttons.panel, toggleSide);
+  click(buttons.mpr, () => void togglePlanes());
+  buttons.mpr.closest<HTMLElement>(".group")?.toggleAttribute("hidden", options.openPlanes === undefined || meta.affine === null || meta.samples.length > 0);
+  click(view.rail.undo, undo);
+  click(view.rail.redo, redo);
+  click(view.stage.retry, () => { session.retry(); });
+  view.bar.preset.addEventListener("change", () => {
+    const preset = presets(meta)[Number(view.bar.preset.value)];
+    if (preset !== undefined) change({ window: preset.window });
+  }, { signal });
+  view.bar.rate.addEventListener("input", () => { change({ rate: Number(view.bar.rate.value) }); }, { signal });
+  view.bar.frame.addEventListener("input", () => { change({ frame: Number(view.bar.frame.value) }); }, { signal });
+  view.stage.depth.addEventListener("input", () => { change({ index: Number(view.stage.depth.value), playing: false }); }, { signal });
+
+  view.root.addEventListener(
+    "keydown",
+    (event) => {
+      const from = event.target as HTMLElement;
+      const typing = from instanceof HTMLInputElement && ["text", "number"].includes(from.type);
+      const widget = from instanceof HTMLSelectElement || from instanceof HTMLInputElement;
+      const button = from instanceof HTMLButtonElement;
+      if (event.altKey || typing) return;
+      const control = event.ctrlKey || event.metaKey;
+      const key = event.key;
+      if (control && key.toLowerCase() === "z") (event.shiftKey ? redo : undo)();
+      else if (control && key.toLowerCase() === "y") redo();
+      else if (control) {
+        passOn(host, event);
+        return;
+      }
+      else if (key === "?") toggleHelp();
+      else if (key === "Escape") {
+        if (!view.stage.help.hidden) toggleHelp();
+        else if (!drawing.stop()) change({ tool: "window" });
+      } else if (key === "Delete" || key === "Backspace") drawing.removeSelected();
+      else {
+        if ((widget && (key.length > 1 || key === " ")) || (button && (key === " " || key === "Enter"))) return;
+        const onePixel = store.get().zoom * (placement().pixelSize / shownPlane(meta, store.get()).right.spacing);
+        const next = afterKey(meta, store.get(), key, onePixel, paints);
+        if (next === null) return;
+        drawing.stop();
+        store.set(corrected(meta, next.index === store.get().index ? next : { ...next, playing: false }));
+      }
+      event.preventDefault();
+      event.stopPropagation(); // a notebook's own keys stay out of the image
+    },
+    { signal },
+  );
+
+  canvas.addEventListener("webglcontextlost", (event) => {
     event.preventDefault(); // says that we can go on with a new context
     engine = null;
     problemOfEngine = LOST;
     draw.ask();
-  };
-  const onRestored = (): void => {
-    engine = createSlice2d(view.canvas);
-    engine?.setColors(colors);
+  }, { signal });
+  canvas.addEventListener("webglcontextrestored", () => {
+    engine = createSlice2d(canvas);
+    coloured = "";
     problemOfEngine = "";
     draw.ask();
-  };
-  view.canvas.addEventListener("webglcontextlost", onLost);
-  view.canvas.addEventListener("webglcontextrestored", onRestored);
+  }, { signal });
 
-  const least = (meta.window?.[1] ?? 1) < 1 ? (meta.window?.[1] ?? 1) / 256 : 1;
   const quiet = listen({
-    canvas: view.canvas,
-    root: view.root,
+    canvas,
     store,
     meta,
-    leastWidth: least,
-    toggleHelp,
+    hand: (x, y, event) => painting.begin(x, y, event) ?? drawing.begin(x, y, event),
     onHover(at) {
       hover = at;
+      if (at !== null) drawing.hover(at.x, at.y);
       draw.ask();
     },
   });
-  const unsubscribe = store.subscribe(draw.ask);
+  const size = new ResizeObserver(draw.ask);
+  size.observe(view.stage.element);
+  const unsubscribe = [store.subscribe(draw.ask), brush.subscribe(draw.ask)];
   session.onChange(draw.ask);
+  const narrow = (): boolean => view.root.getBoundingClientRect().width < WIDE;
+  view.side.hidden = (options.label === null && store.get().marks.length === 0) || narrow();
   draw.ask();
 
-  return () => {
-    quiet();
-    unsubscribe();
-    size.disconnect();
-    draw.cancel();
-    session.dispose();
-    view.canvas.removeEventListener("webglcontextlost", onLost);
-    view.canvas.removeEventListener("webglcontextrestored", onRestored);
-    engine?.dispose();
-    shadow.replaceChildren();
+  return {
+    setLabel(next) {
+      label = next;
+      if (next !== null) view.side.hidden = narrow();
+      session.setLabel(next);
+      draw.ask();
+    },
+    say(text) {
+      said = text;
+      draw.ask();
+    },
+    dispose() {
+      quiet();
+      stop.abort();
+      planes?.();
+      clearTimeout(timer);
+      for (const end of unsubscribe) end();
+      size.disconnect();
+      draw.cancel();
+      session.dispose();
+      engine?.dispose();
+      shadow.replaceChildren();
+    },
   };
-}
-
-/** The elements, without behaviour. */
-function build(meta: SeriesMeta, label: SeriesMeta | null) {
-  const planes = new Map(meta.planes.map(({ name }) => [name, h("button", { type: "button", role: "radio", text: capital(name) })]));
-  const preset = h(
-    "select",
-    { "aria-label": "Window preset" },
-    h("option", { value: -1, text: "Own", hidden: true }),
-    ...presets(meta).map(({ name }, index) => h("option", { value: index, text: name })),
-  );
-  const overlay = h("input", { type: "checkbox", "aria-label": "Show labels" });
-  const opacity = h("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Opacity of the labels" });
-  const resetButton = h("button", { type: "button", text: "Reset" });
-  const helpButton = h("button", { type: "button", text: "?", "aria-label": "Keys", "aria-pressed": "false" });
-  const bar = h(
-    "div",
-    { class: "bar", role: "toolbar", "aria-label": "Viewer" },
-    h("span", { class: "title", text: heading(meta) }, h("small", { text: `${meta.dataset} / ${meta.series}` })),
-    h("span", { class: "group", role: "radiogroup", "aria-label": "Plane", hidden: planes.size < 2 }, ...planes.values()),
-    h("label", {}, document.createTextNode("Window"), preset),
-    h("span", { class: "overlay", hidden: label === null }, h("label", {}, overlay, document.createTextNode("Labels")), opacity),
-    resetButton,
-    helpButton,
-  );
-  const canvas = h("canvas", { tabindex: 0, role: "img", "aria-keyshortcuts": "? a c s o r" });
-  const depth = h("input", { type: "range", class: "depth", min: 0, step: 1, "aria-label": "Slice" });
-  const [sw, se] = [h("div", { class: "text sw" }), h("div", { class: "text se" })];
-  const edge = {
-    left: h("div", { class: "edge left" }),
-    right: h("div", { class: "edge right" }),
-    top: h("div", { class: "edge top" }),
-    bottom: h("div", { class: "edge bottom" }),
-  };
-  const nw = h("div", { class: "text nw", text: meta.regular ? "" : `Slices only: ${meta.irregular_reason ?? "no regular volume"}` });
-  const rulerText = h("span");
-  const ruler = h("div", { class: "ruler", "aria-hidden": "true" }, rulerText);
-  const legend = h("ul", { class: "legend", "aria-label": "Labels" }, ...(label?.segments ?? []).map(legendLine));
-  const problem = h("span");
-  const retry = h("button", { type: "button", text: "Try again" });
-  const message = h("div", { class: "message", role: "alert", hidden: true }, problem, retry);
-  const rows = KEYS.map(([keys, meaning]) => h("tr", {}, h("th", { scope: "row", text: keys }), h("td", { text: meaning })));
-  const help = h("div", { class: "help", role: "note", "aria-label": "Keys", hidden: true }, h("table", {}, ...rows));
-  const stage = h("div", { class: "stage" }, canvas, h("div", { class: "progress" }), nw, sw, se, ...Object.values(edge), ruler, legend, depth, message, help);
-  const status = h("span", { class: "status" });
-  const foot = h("div", { class: "foot" }, status, h("strong", { text: CAVEAT }));
-  const root = h("div", { class: "viewer", role: "group", "aria-label": `Image viewer, ${heading(meta)}` }, bar, stage, foot);
-  return { root, stage, canvas, planes, preset, overlay, opacity, resetButton, helpButton, depth, corner: { sw, se }, edge, ruler, rulerText, legend, message, problem, retry, help, status };
-}
-
-function legendLine({ number, label, color }: SeriesMeta["segments"][number]): HTMLElement {
-  const swatch = h("i");
-  swatch.style.background = `rgb(${(color ?? defaultColor(number)).join(" ")})`;
-  return h("li", {}, swatch, document.createTextNode(label));
 }

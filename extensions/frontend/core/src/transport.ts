@@ -1,0 +1,90 @@
+// How a question reaches the pixel gateway: by HTTP, or where there is none, by messages to the kernel. Both carry the same routes.
+
+export interface Answer {
+  status: number;
+  /** A header's value, by its name in lower case. */
+  header(name: string): string | null;
+  body: ArrayBuffer;
+}
+
+export type Query = Readonly<Record<string, string>>;
+
+export interface Transport {
+  /** What is shown to the person where this way is a poor one. */
+  readonly hint: string;
+  /** Ask for `path` below the gateway's `api/`. Rejects with `LoadError` when nobody answers. */
+  get(path: string, query: Query, signal: AbortSignal): Promise<Answer>;
+  /** An address that an `<img>` can load, where there is one. */
+  address(path: string, query: Query): string | null;
+}
+
+/** The gateway answered with a problem, or did not answer. `message` is for the person at the screen. */
+export class LoadError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly code: string,
+  ) {
+    super(message);
+  }
+
+  /** Whether asking again by itself makes sense: nobody answered, or a proxy for a server that is not there. */
+  get passing(): boolean {
+    return this.code === "unavailable" || this.code === "busy";
+  }
+}
+
+export const NO_ANSWER = "The server does not answer. The image comes back by itself when it does.";
+
+export interface HttpOptions {
+  /** Where the gateway's routes begin, as a URL with a slash at its end. */
+  api: string;
+  xsrf?: () => string | undefined;
+  /** Sent in the Authorization header, at the hub. */
+  token?: string;
+  fetch?: typeof globalThis.fetch;
+}
+
+export function httpTransport(options: HttpOptions): Transport {
+  const { api, xsrf, token } = options;
+  const ask = options.fetch ?? globalThis.fetch.bind(globalThis);
+  const address = (path: string, query: Query): string => {
+    const text = new URLSearchParams(query).toString();
+    return `${api}${path}${text === "" ? "" : `?${text}`}`;
+  };
+  return {
+    hint: "",
+    address: (path, query) => (token === undefined ? address(path, query) : null),
+    async get(path, query, signal) {
+      const headers: Record<string, string> = {};
+      const known = xsrf?.();
+      if (known !== undefined) headers["X-XSRFToken"] = known;
+      if (token !== undefined) headers["Authorization"] = `token ${token}`;
+      let response: Response;
+      let body: ArrayBuffer;
+      try {
+        response = await ask(address(path, query), { credentials: "same-origin", headers, signal });
+        body = await response.arrayBuffer();
+      } catch (error) {
+        if (signal.aborted) throw error;
+        throw new LoadError(NO_ANSWER, 0, "unavailable");
+      }
+      return { status: response.status, header: (name) => response.headers.get(name), body };
+    },
+  };
+}
+
+/** The answer, or what is wrong as a `LoadError` in words. */
+export function checked(answer: Answer): Answer {
+  if (answer.status >= 200 && answer.status < 300) return answer;
+  const isProblem = answer.header("content-type")?.startsWith("application/problem+json") ?? false;
+  const problem = isProblem ? (JSON.parse(new TextDecoder().decode(answer.body)) as { detail?: string; title?: string; code?: string; hint?: string }) : {};
+  if (!isProblem && [502, 503, 504].includes(answer.status)) throw new LoadError(NO_ANSWER, answer.status, "unavailable");
+  const signedOut = !isProblem && [401, 403].includes(answer.status);
+  const words = signedOut
+    ? "You are signed out, or may not see this image any more. Reload the page."
+    : `The server answered ${String(answer.status)}.`;
+  const said = problem.detail ?? problem.title ?? words;
+  const hint = problem.hint !== undefined && !said.includes(problem.hint) ? ` ${problem.hint}` : "";
+  throw new LoadError(said + hint, answer.status, problem.code ?? (signedOut ? "refused" : "error"));
+}
