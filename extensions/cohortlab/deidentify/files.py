@@ -4,9 +4,11 @@ The structure check follows PS3.10 chapter 7 and PS3.5 chapter 7 over the bytes 
 carries something behind its end or claims a length that it does not have is found before a library allocates anything for it.
 """
 
+import logging
 import mmap
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,10 +77,15 @@ class BrokenFileError(InvalidInputError):
 def quiet() -> Iterator[None]:
     """Read and write values without pydicom's warnings: what is wrong with a value is the verifier's to say, without printing it."""
     reading, writing = config.settings.reading_validation_mode, config.settings.writing_validation_mode
+    log = logging.getLogger("pydicom")
+    level = log.level
     config.settings.reading_validation_mode = config.settings.writing_validation_mode = config.IGNORE
+    log.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            yield
     finally:
+        log.setLevel(level)
         config.settings.reading_validation_mode, config.settings.writing_validation_mode = reading, writing
 
 

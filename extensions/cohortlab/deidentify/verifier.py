@@ -136,7 +136,7 @@ def names_in(source: Dataset) -> frozenset[str]:
                 for item in data_set[tag].value:
                     collect(item, depth + 1)
             elif vr == "PN" or (not depth and int(tag) in _NUMBERS_OF_PERSONS):
-                for value in _strings(data_set[tag].value):
+                for value in strings(data_set[tag].value):
                     found.update(re.findall(r"[^\W_]{3,}", value.casefold()))
 
     collect(source, 0)
@@ -174,14 +174,31 @@ def verify(data_set: Dataset, names: Iterable[str] = ()) -> list[Finding]:
     names: words of the patient's own identifiers before de-identification (see `names_in`).
     """
     values = _Values(data_set)
+    return _findings([*_header(values, frozenset(names)), *_file(data_set, values)])
+
+
+def verify_header(data_set: Dataset) -> list[Finding]:
+    """As `verify`, of what is left of an object in a store's header sidecar: no pixels, no file meta information."""
+    return _findings(_header(_Values(data_set), frozenset()))
+
+
+def _header(values: _Values, names: frozenset[str]) -> Iterator[tuple[Reason, str]]:
     codes = _method_codes(values)
     dated = values.get("LongitudinalTemporalInformationModified") == "MODIFIED" and bool(codes & {"113106", "113107"})
-    case = _Case(frozenset(names), codes, dated)
-    found: dict[tuple[Reason, str], None] = {}
-    for reason, tag in (*_claims(values, codes), *_file(data_set, values), *_items(values, case, 0)):
-        found[reason, tag] = None
+    yield from _claims(values, codes)
+    yield from _items(values, _Case(names, codes, dated), 0)
+
+
+def _findings(wrong: Iterable[tuple[Reason, str]]) -> list[Finding]:
+    """One finding for each reason, with its tags."""
+    found = dict.fromkeys(wrong)
     reasons = dict.fromkeys(reason for reason, _ in found)
     return [Finding(reason=r, tags=tuple(sorted({tag for reason, tag in found if reason == r and tag}))) for r in reasons]
+
+
+def is_known_uid(text: str) -> bool:
+    """Whether a UID is one of ours, or one that the standard gives to a class, a transfer syntax or a frame of reference."""
+    return _is_ours(text) or any(form.fullmatch(text) for form in (_WELL_KNOWN, _CLASS, _TRANSFER_SYNTAX))
 
 
 def _method_codes(values: _Values) -> frozenset[str]:
@@ -324,9 +341,9 @@ def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Ite
     lists = _lists()
     kind = lists.kinds.get(keyword, "codes")
     if keyword in lists.enumerated:
-        wrong = not all(v in lists.enumerated[keyword] for v in _strings(element.value) if v)
+        wrong = not all(v in lists.enumerated[keyword] for v in strings(element.value) if v)
     elif keyword in lists.patterns:
-        wrong = not all(lists.patterns[keyword].fullmatch(v) for v in _strings(element.value))
+        wrong = not all(lists.patterns[keyword].fullmatch(v) for v in strings(element.value))
     elif kind == "sequences":
         for item in element.value:
             yield from _items(_Values(item), case, depth + 1)
@@ -339,7 +356,7 @@ def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Ite
         yield from _text(element.value, keyword, frozenset() if element.VR == "CS" else case.names)
         return
     else:
-        if kind == "dates" and any(_strings(element.value)) and not case.dated:
+        if kind == "dates" and any(strings(element.value)) and not case.dated:
             yield Reason.DATES_NOT_CLAIMED, keyword
         wrong = not _FITS[kind](element)
     if wrong:
@@ -347,13 +364,13 @@ def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Ite
 
 
 def _filled(element: DataElement) -> list[str]:
-    return [value for value in _strings(element.value) if value]
+    return [value for value in strings(element.value) if value]
 
 
 def _is_table(element: DataElement) -> bool:
     """A look-up table: numbers, or no more bytes than one of 16 bits has."""
     value = element.value
-    return isinstance(value, int | list | MultiValue) or (isinstance(value, bytes) and len(value) <= _TABLE_BYTES)
+    return value is None or isinstance(value, int | list | MultiValue) or (isinstance(value, bytes) and len(value) <= _TABLE_BYTES)
 
 
 def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, str]]:
@@ -400,7 +417,8 @@ def _meanings() -> frozenset[str]:
     return frozenset(run for text in texts for run in re.findall(r"[a-z]+", text.lower()))
 
 
-def _strings(value: Any) -> list[str]:
+def strings(value: Any) -> list[str]:
+    """The values of an element, each as text."""
     if value is None:
         return [""]
     return [str(v) for v in value] if isinstance(value, MultiValue | list | tuple) else [str(value)]
@@ -424,7 +442,7 @@ def _is_date(text: str, vr: str) -> bool:
 
 def _is_number(element: DataElement) -> bool:
     if element.VR in {"DS", "IS"}:
-        return all(_NUMBER.fullmatch(v) for v in _strings(element.value) if v)
+        return all(_NUMBER.fullmatch(v) for v in strings(element.value) if v)
     if set(element.VR.split(" or ")) <= {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"}:
         return not isinstance(element.value, str)
     return False
@@ -460,7 +478,7 @@ def _harmless(text: str) -> tuple[bool, frozenset[str]]:
 
 def _text(value: Any, keyword: str, names: frozenset[str]) -> Iterator[tuple[Reason, str]]:
     """A description must be harmless and hold no word of the patient's own names."""
-    for text in _strings(value):
+    for text in strings(value):
         fine, words = _harmless(text)
         if not fine:
             yield Reason.VALUE_NOT_ALLOWED, keyword

@@ -4,6 +4,7 @@
 groups and arrays. What a signed store holds beyond the layout was not written by this gate, whoever signed it.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,15 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cohortlab.errors import CohortlabError
-from cohortlab.store.contracts import SeriesAttributes
+from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
 from cohortlab.store.layout import CATALOGUE_FILE
-from cohortlab.store.sidecar import CATALOGUE_SCHEMA, HEADERS_SCHEMA
+from cohortlab.store.sidecar import CATALOGUE_SCHEMA, HEADERS_SCHEMA, catalogue, read_headers
 
 _ID: Final = r"[a-z0-9-]{1,64}"
 _PLACES: Final = re.compile(
     rf"(?:images|segmentations)/{_ID}(?:\.headers\.parquet|\.zarr/(?:zarr\.json|scale[0-9]{{1,2}}/(?:zarr\.json|[a-z]{{1,8}}/(?:zarr\.json|"
     r"c(?:/[0-9]{1,9}){0,6}))))"
 )
+_CLINICAL: Final = re.compile(r"clinical/(?:[a-z0-9_-]{1,64}/){0,2}[a-z0-9_-]{1,64}\.(?:parquet|csv|json)")
+_GATE: Final = "cohortlab-verifier/"
 _GROUP: Final = frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"})
 _ARRAY: Final = frozenset(
     {"zarr_format", "node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs", "attributes",
@@ -34,17 +37,61 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_./ -]{0,64}")
 _OME: Final = frozenset({"version", "multiscales", "omero", "image-label", "bioformats2raw.layout"})
 
 
-def surplus(where: Path, names: list[str]) -> Iterator[tuple[str, str]]:
-    """Path and sentence of each of the store's objects that is no part of the layout, or that says more than the layout has words for."""
+def surplus(where: Path, names: list[str], manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Path and sentence of each of the store's objects that is no part of the layout, or that says more than the layout has words for.
+
+    Where the manifest says that the gate's verifier judged the dataset, headers and attributes are judged again.
+    """
+    series = {entry.path.removesuffix(".zarr"): entry for entry in manifest.series}
     for name in names:
         if name == CATALOGUE_FILE:
             yield from ((name, said) for said in _table(where / name, CATALOGUE_SCHEMA))
+        elif _CLINICAL.fullmatch(name):
+            continue  # the data steward's own tables: what is in them is not the layout's
         elif not _PLACES.fullmatch(name):
             yield name, "The layout of a store has no such file."
+        elif "/".join(name.split("/")[:2]).split(".")[0] not in series:
+            yield name, "The manifest lists no such series."
         elif name.endswith(".parquet"):
             yield from ((name, said) for said in _table(where / name, HEADERS_SCHEMA))
         elif name.endswith(".json"):
             yield from ((name, said) for said in _metadata(where / name))
+    if str(manifest.deidentification.get("verifier", "")).startswith(_GATE):
+        yield from _judged(where, series)
+
+
+def _judged(where: Path, series: Mapping[str, ManifestSeries]) -> Iterator[tuple[str, str]]:
+    """What the gate would not have let in: in headers, attributes, the catalogue and the manifest's own list."""
+    from cohortlab.deidentify import stored  # noqa: PLC0415  the gate is built on the store: only this looks the other way
+
+    known: list[SeriesAttributes] = []
+    for place, entry in sorted(series.items()):
+        try:
+            rows = read_headers(where / f"{place}.headers.parquet")
+            body = json.loads((where / f"{place}.zarr" / "zarr.json").read_bytes())["attributes"]["cohortlab"]
+            attributes = SeriesAttributes.from_json(body, "The attributes")
+        except (CohortlabError, pa.ArrowException, OSError, ValueError, LookupError, TypeError, RecursionError):
+            yield f"{place}.headers.parquet", "Headers and attributes of the series cannot be read together."
+            continue
+        for said in dict.fromkeys(stored.judge(rows, body)):
+            yield f"{place}.headers.parquet", said
+        same = (entry.id, entry.kind, entry.modality, entry.description, entry.source_series)
+        if same != (attributes.id, attributes.kind, attributes.modality, attributes.description, attributes.source_series):
+            yield f"{place}.zarr/zarr.json", "The manifest says otherwise of the series than its own attributes."
+        known.append(attributes)
+    try:
+        listed = pq.read_table(where / CATALOGUE_FILE)
+    except (pa.ArrowException, OSError, ValueError):
+        return  # `_table` says so
+    if not listed.equals(_as_read(catalogue(known))):
+        yield CATALOGUE_FILE, "The catalogue says otherwise than the series' attributes."
+
+
+def _as_read(table: pa.Table) -> pa.Table:
+    """A table as it comes back from Parquet."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return pq.read_table(io.BytesIO(buffer.getvalue()))
 
 
 def _table(path: Path, schema: pa.Schema) -> Iterator[str]:

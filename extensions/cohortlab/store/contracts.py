@@ -265,9 +265,9 @@ class ManifestFields(Model):
 class Signature(Model):
     """Ed25519 over the canonical JSON of the manifest without this field; `value` is base64url."""
 
-    algorithm: Literal["Ed25519"] = "Ed25519"
-    key_id: str
-    value: str
+    algorithm: Literal["Ed25519"]
+    key_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    value: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{85}[AQgw]$")]  # 64 bytes in one form only
 
 
 class Manifest(ManifestFields):

@@ -99,11 +99,16 @@ def read_headers(source: Path | BinaryIO) -> list[dict[str, Any]]:
     return list(pq.read_table(source).to_pylist())
 
 
-def write_catalogue(path: Path, series: Sequence[SeriesAttributes]) -> None:
-    """Write ``catalogue/series.parquet``: one row a series."""
+def catalogue(series: Sequence[SeriesAttributes]) -> pa.Table:
+    """The catalogue's rows, one a series, images before segmentations, each by id."""
     rows = []
-    for item in series:
+    for item in sorted(series, key=lambda s: (s.kind, s.id)):
         row = {name: value for name, value in item.to_json().items() if name in CATALOGUE_SCHEMA.names}
         folder = "images" if item.kind == "image" else "segmentations"
         rows.append(row | {"series": item.id, "segments": [s.label for s in item.segments], "path": f"{folder}/{item.id}.zarr"})
-    pq.write_table(pa.Table.from_pylist(rows, schema=CATALOGUE_SCHEMA), path, compression="zstd")
+    return pa.Table.from_pylist(rows, schema=CATALOGUE_SCHEMA)
+
+
+def write_catalogue(path: Path, series: Sequence[SeriesAttributes]) -> None:
+    """Write ``catalogue/series.parquet``."""
+    pq.write_table(catalogue(series), path, compression="zstd")

@@ -78,7 +78,7 @@ def verify_store(path: str | Path, trusted: Sequence[PublicKey], progress: Calla
     with ThreadPoolExecutor(cores(), thread_name_prefix="cohortlab-verify") as pool:
         try:
             findings, sound = _objects(where, manifest, pool, count)
-            findings += [Finding("surplus", name, said) for name, said in surplus(where, sorted(sound))]
+            findings += [Finding("surplus", name, said) for name, said in surplus(where, sorted(sound), manifest)]
             findings += _all_pixels(store, {f.path for f in findings}, pool, count)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: only what has begun is seen through

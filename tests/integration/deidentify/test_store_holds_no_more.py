@@ -1,6 +1,8 @@
-"""All that a store says, decoded and searched for what the source said; and a signed store that says more is refused."""
+"""All that a store of real series says, decoded and searched for what the source said; and a signed store that says more is refused."""
 
+import copy
 import json
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import zarr
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 
-from cohortlab.deidentify import Options, ingest, rules
+from cohortlab.deidentify import Options, files, ingest, rules, stored, verifier
+from cohortlab.errors import InvalidInputError
 from cohortlab.keys import canonical_json, load_key
-from cohortlab.samples import Patient, write_ct
 from cohortlab.store import verify_store
-from cohortlab.store.contracts import StoreObject
+from cohortlab.store.contracts import SeriesAttributes, StoreObject
 from cohortlab.store.manifest import file_digest, tree_digest
+from cohortlab.store.sidecar import read_headers
 
 MARK = "Quxworth"
 _NEEDED = {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "PatientID", "EncapsulatedDocument"}
@@ -37,21 +40,25 @@ def values(number, vr):
     }.get(vr)  # fmt: skip
 
 
-def mark(data_set):
-    """Put each attribute of PS3.15 Table E.1-1 into a data set, at the top, in an item, in an item of that, and into private blocks."""
-    inner, item = pydicom.Dataset(), pydicom.Dataset()
+def listed():
+    """Each attribute of PS3.15 Table E.1-1 that can hold a value which is found again, with such a value."""
     for number, tag in enumerate(int(t, 16) for t in sorted(rules.table()) if "X" not in t):
         try:
             vr = dictionary_VR(tag).split(" or ")[0]
         except KeyError:
             vr = "LO"
         value = values(number, vr)
-        if value is None or tag >> 16 in {0, 2, 0x7FE0}:
-            continue
-        for holder, needed in ((data_set, False), (item, True), (inner, True)):
-            element = DataElement(tag, vr, value)
-            if needed or element.keyword not in _NEEDED:
-                holder.add(element)
+        if value is not None and tag >> 16 not in {0, 2, 0x7FE0}:
+            yield DataElement(tag, vr, value)
+
+
+def mark(data_set):
+    """Put each listed attribute into a data set, at the top, in an item, in an item of that, and into private blocks."""
+    inner, item = pydicom.Dataset(), pydicom.Dataset()
+    for element in listed():
+        for holder in (data_set, item, inner):
+            if holder is not data_set or element.keyword not in _NEEDED:
+                holder.add(copy.copy(element))
     item.PurposeOfReferenceCodeSequence, item.SourceImageSequence = [inner], [inner]
     data_set.SourceImageSequence, data_set.ReferencedImageSequence = [item], [item]
     for holder in (data_set, item, inner):
@@ -61,19 +68,35 @@ def mark(data_set):
     data_set.preamble = MARK.encode().ljust(128, b"\0")
 
 
+SOURCES = ("ct-liver-seg", "prostatex-missing-slice", "small/dx_image.dcm")
+
+
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory, gate_key):
-    folder = tmp_path_factory.mktemp("marked")
-    for path in write_ct(folder / "ct", Patient(1, 5), (16, 16, 16))[:-1]:
-        data_set = pydicom.dcmread(path)
-        data_set.StudyDescription = data_set.SeriesDescription = f"CT liver {MARK}"
-        mark(data_set)
-        data_set.save_as(path)
-    for path in (folder / "ct").glob("*seg*"):
-        path.unlink()
-    report = ingest([folder / "ct"], "marked", folder / "stores", Options(key=gate_key, deidentify=True))
+def marked(tmp_path_factory, gate_key, test_data):
+    """A store of real series that were marked all over, and the words and UIDs that were in them before."""
+    folder, known = tmp_path_factory.mktemp("marked"), set()
+    for place in (test_data / source for source in SOURCES):
+        for number, path in enumerate(sorted(p for p in [place, *place.rglob("*")] if p.is_file())):
+            target = folder / "dicom" / f"{place.stem}-{number:03}.dcm"
+            target.parent.mkdir(exist_ok=True)
+            with files.quiet():
+                data_set = pydicom.dcmread(path)
+                known |= {f"{word}" for word in verifier.names_in(data_set) if len(word) > 5 and not word.isdigit()}
+                known |= {str(e.value) for e in data_set.iterall() if e.VR == "UI" and not str(e.value).startswith("1.2.840.10008.")}
+                mark(data_set)
+                data_set.StudyDescription = data_set.SeriesDescription = f"CT liver {MARK}"
+                data_set.save_as(target)
+    # said to be computed: this is about headers, and reading pixels for text takes long
+    report = ingest([folder / "dicom"], "marked", folder / "stores", Options(key=gate_key, deidentify=True, synthetic=True))
     assert report.path is not None, report.outcomes
-    return report.path
+    assert not report.refused, report.refused
+    assert {outcome.modality for outcome in report.accepted} == {"CT", "SEG", "MR", "DX"}
+    return report.path, known
+
+
+@pytest.fixture(scope="module")
+def store(marked):
+    return marked[0]
 
 
 def said(store):
@@ -89,12 +112,15 @@ def said(store):
             yield path.parent.name, buffer.getvalue()
 
 
-def test_nothing_of_any_attribute_is_left_anywhere(stored):
+def test_nothing_of_any_attribute_is_left_anywhere(marked):
+    store, known = marked
+    assert len(known) > 20
     marks = [MARK.lower(), "zebedee", "7734991", "1.3.6.1.4.1.99999", "101112.987654", "099y"]
     marks += [f"1950{month:02d}" for month in range(1, 13)]
-    for name, data in said(stored):
-        assert [m for m in marks if m.encode() in data.lower()] == [], name
-    assert any(b"00080060" in data for _, data in said(stored)), "headers are there and were decoded"
+    marks += [word for word in known if word]
+    for name, data in said(store):
+        assert [m for m in marks if m.lower().encode() in data.lower()] == [], name
+    assert any(b"00080060" in data for _, data in said(store)), "headers are there and were decoded"
 
 
 def sign_again(store: Path, key):
@@ -135,7 +161,24 @@ def file(store):
     (store / "images" / "notes.txt").write_text(MARK)
 
 
+def header(store):
+    path = next(store.glob("images/*.parquet"))
+    rows = read_headers(path)
+    body = json.loads(rows[0]["header"])
+    body["00080080"] = {"vr": "LO", "Value": [MARK]}
+    pq.write_table(pa.Table.from_pylist([rows[0] | {"header": json.dumps(body)}, *rows[1:]], schema=pq.read_schema(path)), path)
+
+
+def whole_series(store):
+    one = next(store.glob("images/*.zarr"))
+    shutil.copytree(one, one.with_name("ct-0123456789ab.zarr"))
+
+
 WRONG = {
+    "an element in a header": header,
+    "a series that the manifest does not list": whole_series,
+    "a description": edit("images/*.zarr/zarr.json", lambda b: b["attributes"]["cohortlab"].update(description=MARK)),
+    "a description in the manifest": edit("dataset.json", lambda b: b["series"][0].update(description=MARK)),
     "a column in a sidecar": column,
     "metadata of a table": table_metadata,
     "an attribute of a series": edit("images/*.zarr/zarr.json", lambda b: b["attributes"].update(note=MARK)),
@@ -149,14 +192,109 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
-def test_a_signed_store_that_says_more_is_refused(stored, gate_key, tmp_path, change):
-    key, store = load_key(gate_key), tmp_path / "store"
-    for path in stored.rglob("*"):
-        if path.is_file():
-            (store / path.relative_to(stored)).parent.mkdir(parents=True, exist_ok=True)
-            (store / path.relative_to(stored)).write_bytes(path.read_bytes())
-    sign_again(store, key)
-    assert verify_store(store, [key.public]).ok
-    change(store)
-    sign_again(store, key)
-    assert "surplus" in {finding.problem for finding in verify_store(store, [key.public]).findings}
+def test_a_signed_store_that_says_more_is_refused(store, gate_key, tmp_path, change):
+    key, broken = load_key(gate_key), tmp_path / "store"
+    shutil.copytree(store, broken, copy_function=shutil.copyfile)  # not read-only
+    sign_again(broken, key)
+    change(broken)
+    sign_again(broken, key)
+    assert "surplus" in {finding.problem for finding in verify_store(broken, [key.public]).findings}
+
+
+def test_signing_again_alone_changes_nothing_and_clinical_tables_belong_to_a_store(store, gate_key, tmp_path):
+    key, again = load_key(gate_key), tmp_path / "store"
+    shutil.copytree(store, again, copy_function=shutil.copyfile)
+    (again / "clinical" / "omop").mkdir(parents=True)
+    for name in ("person.parquet", "omop/condition_occurrence.csv"):
+        (again / "clinical" / name).write_bytes(b"what the data steward put there")
+    assert {f.problem for f in verify_store(again, [key.public]).findings} == {"added"}, "it is not in the manifest"
+    sign_again(again, key)
+    assert verify_store(again, [key.public]).ok
+
+
+def one_of(store, kind):
+    """A header row and the attributes of a series of the store."""
+    path = min(store.glob(f"{kind}/*.parquet"))
+    body = json.loads((path.with_name(path.name.replace(".headers.parquet", ".zarr")) / "zarr.json").read_bytes())
+    return read_headers(path)[0], body["attributes"]["cohortlab"]
+
+
+CORE = {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientName", "PatientID", "Modality",
+        "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+        "LongitudinalTemporalInformationModified"}  # fmt: skip
+"""What a header has to have."""
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_each_attribute_in_a_sidecars_header_is_refused(store, depth):
+    row, attributes = one_of(store, "images")
+    assert list(stored.judge([row], attributes)) == []
+    whole = pydicom.Dataset.from_json(json.loads(row["header"]))
+    parsed = pydicom.Dataset({e.tag: e for e in whole if e.keyword in CORE})  # little, for it is judged often
+    assert list(stored.judge([row | {"header": json.dumps(parsed.to_json_dict())}], {})) == []
+    passed = []
+    for element in listed():
+        changed = holder = pydicom.Dataset({e.tag: e for e in parsed})  # a copy would share the elements' dictionary
+        for _ in range(depth):
+            item = pydicom.Dataset()
+            holder.SourceImageSequence = [item]
+            holder = item
+        if element.keyword in holder:
+            del holder[element.tag]
+        holder.add(element)
+        if not list(stored.judge([row | {"header": json.dumps(changed.to_json_dict())}], {})):
+            passed.append(element.keyword)
+    dates = {k for k in passed if dictionary_VR(k) in {"DA", "TM", "DT"}}
+    assert set(passed) - dates <= {"PatientSize", "PatientWeight"}, (
+        "a shifted date cannot be told from a true one, nor a number from another"
+    )
+
+
+def places(value, path=()):
+    """Where texts are in nested JSON."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("kind", ["images", "segmentations"])
+def test_each_text_in_a_series_attributes_is_refused_when_it_tells_who_it_is(store, kind):
+    row, attributes = one_of(store, kind)
+    attributes |= {
+        "description": "liver",
+        "body_part": "LIVER",
+        "view": "AP",
+        "laterality": "L",
+        "suv": {"reason": "a"},
+        "irregular_reason": "a",
+    }
+    found = list(places(attributes))
+    assert len(found) > 20
+    for path in found:
+        changed = copy.deepcopy(attributes)
+        holder = changed
+        for step in path[:-1]:
+            holder = holder[step]
+        holder[path[-1]] = f"{MARK} 7734991"
+        said = list(stored.judge([row], changed))
+        assert any(f" {path[0]} " in sentence for sentence in said), path
+        assert not any(MARK in sentence for sentence in said)
+
+
+def test_no_attribute_of_the_table_is_an_attribute_of_a_series(store):
+    _, attributes = one_of(store, "images")
+    SeriesAttributes.from_json(attributes, "The attributes")
+    for element in listed():
+        for name in (element.keyword, str(element.tag)):
+            with pytest.raises(InvalidInputError):
+                SeriesAttributes.from_json(attributes | {name: str(element.value)}, "The attributes")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", '{"0008": 1}', '{"00100010": {"vr": "PN", "BulkDataURI": "file:///etc/passwd"}}', "[" * 5000]
+)
+def test_a_header_that_is_none_is_refused(store, text):
+    row, attributes = one_of(store, "images")
+    assert list(stored.judge([row | {"header": text}], attributes)) != []
