@@ -1,37 +1,14 @@
 // Whole-slide images, with OpenSeadragon over the gateway's tiles: each tile is a region of one level, as WebP.
 import OpenSeadragon from "openseadragon";
 import { CAVEAT, checked, DISPLAY, heading, type Loader, type SeriesMeta } from "@cohortlab/core";
-import style from "./slide.css";
+import { levelsOf, regionOf, rulerLength } from "../slide/levels";
+import style from "../slide/slide.css";
+
+const LEAST_TILE = 256;
 
 export interface SlideOptions {
   loader: Loader;
   meta: SeriesMeta;
-}
-
-interface Level {
-  rows: number;
-  columns: number;
-}
-
-const LEAST_TILE = 256;
-const RULER_STEPS = [1e4, 5e3, 2e3, 1e3, 500, 200, 100, 50, 20, 10, 5, 2, 1]; // micrometres
-const RULER_PIXELS = 160;
-
-/** Levels from the smallest to the full size, as OpenSeadragon counts them. */
-export function levelsOf(meta: SeriesMeta): Level[] {
-  const [row, column] = [meta.dims.indexOf("y"), meta.dims.indexOf("x")];
-  return meta.levels.map((shape) => ({ rows: shape[row] ?? 1, columns: shape[column] ?? 1 })).reverse();
-}
-
-/** The part of level `level` (as OpenSeadragon counts) that tile (x, y) covers: row, column, rows, columns. */
-export function regionOf(levels: readonly Level[], tile: number, level: number, x: number, y: number): [number, number, number, number] {
-  const { rows, columns } = levels[level] ?? { rows: 0, columns: 0 };
-  return [y * tile, x * tile, Math.min(tile, rows - y * tile), Math.min(tile, columns - x * tile)];
-}
-
-/** A length that is round and about as long as it may be, in micrometres. */
-export function rulerLength(micrometresPerPixel: number, most = RULER_PIXELS): number {
-  return RULER_STEPS.find((length) => length / micrometresPerPixel <= most) ?? 1;
 }
 
 function tileSource({ loader, meta }: SlideOptions): OpenSeadragon.TileSource {
