@@ -450,10 +450,10 @@ def serve(nodes: Mapping[str, Object] | None = None, *, restricted: bool = True)
         thread.join(20)
 
 
-def kubeconfig(folder: Path, cluster: Cluster) -> Path:
-    """A kubeconfig file for `cluster`."""
+def kubeconfig(folder: Path, port: int) -> Path:
+    """A kubeconfig file for the cluster whose API has `port`."""
     file = folder / "kubeconfig"
-    address = {"server": f"http://127.0.0.1:{cluster.port}"}
+    address = {"server": f"http://127.0.0.1:{port}"}
     context = {"name": "fake", "context": {"cluster": "fake", "user": "fake"}}
     document = {"apiVersion": "v1", "kind": "Config", "current-context": "fake", "contexts": [context]}
     document |= {"clusters": [{"name": "fake", "cluster": address}], "users": [{"name": "fake", "user": {"token": "x"}}]}
