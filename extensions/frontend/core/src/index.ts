@@ -1,13 +1,22 @@
 // The viewer's core: state, loading and drawing of medical images in a page, without a framework.
+export { lengthAlong, volumeShape } from "./contract";
 export type { Plane, SeriesMeta, Segment, Slice, Vector3, Volume } from "./contract";
-export { toPatient, toVoxel } from "./geometry";
+export { patientText, toPatient, toVoxel, voxelAt } from "./geometry";
 export { link, type Linked } from "./links";
 export { createLoader, type Loader, type SliceAddress } from "./loader";
 export { messageTransport, type Messenger } from "./messages";
+export { createPlanes, type Placed, type PlanesEngine as Planes } from "./mpr/engine";
+export { extentOf, middleOf, straight, turnedIn, viewOf, VIEWS, type Frame, type ViewName } from "./mpr/frame";
+export type { Slab } from "./mpr/shader";
+export { letters } from "./orientation";
 export { basePath, xsrfToken } from "./page";
-export { corrected, createStore, initialState, planeOf, type Store, type ViewState } from "./state";
+export { levelFactor } from "./placement";
+export { corrected, createStore, dragged, initialState, leastWidth, planeOf, type Store, type ViewState } from "./state";
 export type { BrushMessage } from "./tools/labels";
 export { isComplete, type Mark } from "./tools/marks";
+export { dot, subtract, times } from "./tools/shapes";
 export { checked, httpTransport, LoadError, type Transport } from "./transport";
+export { onNextFrame } from "./ui/dom";
 export { mountViewer, type Viewer, type ViewerOptions } from "./ui/viewer";
 export { CAVEAT, DISPLAY, heading } from "./ui/words";
+export { comparable } from "./values";

@@ -34,7 +34,8 @@ async function patiently(el: HTMLElement, loader: Loader, series: string, label:
 function mount(el: HTMLElement, loader: Loader, store: Store<ViewState>, { meta, label }: Described, extra: object): Viewer {
   const place = document.createElement("div");
   el.replaceChildren(place);
-  return mountViewer(place, { loader, store, meta, label, ...extra });
+  const openPlanes = async (host: HTMLElement, over: SeriesMeta | null): Promise<() => void> => (await lazily("mpr")).openPlanes(host, { loader, meta, label: over, store });
+  return mountViewer(place, { loader, store, meta, label, openPlanes, ...extra });
 }
 
 function follow(model: Model, meta: SeriesMeta, store: Store<ViewState>): () => void {

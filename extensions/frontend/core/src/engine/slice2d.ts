@@ -2,7 +2,8 @@
 import type { Slice } from "../contract";
 import { colorTable, TABLE_SIZE, type Color } from "./colors";
 import type { Engine, Layer, Scene } from "./engine";
-import { fragment, VERTEX, windowLevels, type SamplerKind } from "./shaders";
+import { compileProgram, type Program } from "./program";
+import { fragment, windowLevels, type SamplerKind } from "./shaders";
 
 interface Format {
   kind: SamplerKind;
@@ -18,38 +19,6 @@ function formatOf(gl: WebGL2RenderingContext, { values, samples }: Slice): Forma
   if (values instanceof Int8Array) return { kind: "isampler2D", internal: gl.R8I, format: gl.RED_INTEGER, type: gl.BYTE };
   if (values instanceof Uint8Array) return { kind: "usampler2D", internal: gl.R8UI, format: gl.RED_INTEGER, type: gl.UNSIGNED_BYTE };
   return { kind: "sampler2D", internal: gl.R32F, format: gl.RED, type: gl.FLOAT };
-}
-
-interface Program {
-  program: WebGLProgram;
-  at(name: string): WebGLUniformLocation | null;
-}
-
-function compile(gl: WebGL2RenderingContext, kind: SamplerKind): Program {
-  const program = gl.createProgram();
-  for (const [type, source] of [
-    [gl.VERTEX_SHADER, VERTEX],
-    [gl.FRAGMENT_SHADER, fragment(kind)],
-  ] as const) {
-    const shader = gl.createShader(type);
-    if (shader === null) throw new Error("The graphics context was lost.");
-    gl.shaderSource(shader, source);
-    gl.compileShader(shader);
-    gl.attachShader(program, shader);
-    gl.deleteShader(shader);
-  }
-  gl.linkProgram(program);
-  if (gl.getProgramParameter(program, gl.LINK_STATUS) !== true && !gl.isContextLost()) {
-    throw new Error(`This browser's graphics driver refuses the viewer's shader: ${gl.getProgramInfoLog(program) ?? ""}`);
-  }
-  const places = new Map<string, WebGLUniformLocation | null>();
-  return {
-    program,
-    at(name) {
-      if (!places.has(name)) places.set(name, gl.getUniformLocation(program, name));
-      return places.get(name) ?? null;
-    },
-  };
 }
 
 const [IMAGE_UNIT, LABEL_UNIT, COLOR_UNIT] = [0, 1, 2];
@@ -112,7 +81,7 @@ function engineOn(gl: WebGL2RenderingContext, canvas: HTMLCanvasElement): Engine
       gl.clear(gl.COLOR_BUFFER_BIT);
       if (scene.image === null) return;
       const { kind } = formatOf(gl, scene.image.slice);
-      const program = programs.get(kind) ?? compile(gl, kind);
+      const program = programs.get(kind) ?? compileProgram(gl, fragment(kind));
       programs.set(kind, program);
       gl.useProgram(program.program);
       load(IMAGE_UNIT, scene.image.slice);

@@ -31,7 +31,7 @@ export interface ViewerOptions {
   /** Asks Python to write a file. */
   onSave?: (what: "segmentation" | "annotations") => void;
   /** Puts three planes over the image; loaded only when it is asked for. */
-  openPlanes?: (host: HTMLElement) => Promise<() => void>;
+  openPlanes?: (host: HTMLElement, label: SeriesMeta | null) => Promise<() => void>;
   /** Fills the place it is given instead of having a height of its own. */
   fills?: boolean;
 }
@@ -258,7 +258,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     } else if (options.openPlanes !== undefined) {
       const place = h("div", { class: "planes" });
       view.stage.element.append(place);
-      const close = await options.openPlanes(place);
+      const close = await options.openPlanes(place, label);
       planes = () => {
         close();
         place.remove();
@@ -279,7 +279,12 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   click(buttons.reset, () => { store.set(reset(meta, store.get())); });
   click(buttons.help, toggleHelp);
   click(buttons.panel, toggleSide);
-  click(buttons.mpr, () => void togglePlanes());
+  click(buttons.mpr, () => {
+    togglePlanes().catch((error: unknown) => {
+      said = error instanceof Error ? error.message : String(error);
+      draw.ask();
+    });
+  });
   buttons.mpr.closest<HTMLElement>(".group")?.toggleAttribute("hidden", options.openPlanes === undefined || meta.affine === null || meta.samples.length > 0);
   click(view.rail.undo, undo);
   click(view.rail.redo, redo);

@@ -1,8 +1,10 @@
 // Bundles that are loaded when they are first needed: the first image pays for none of them. build.mjs builds each file of
 // widget/src/lazy and writes the hashed names in here.
+import type * as Mpr from "../lazy/mpr";
 import type * as Slide from "../lazy/slide";
 
 interface Bundles {
+  mpr: typeof Mpr;
   slide: typeof Slide;
 }
 
