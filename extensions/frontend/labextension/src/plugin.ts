@@ -1,6 +1,7 @@
-// The extension's plug-ins: the launcher card "First steps", series in tabs, and the dataset panel.
+// The extension's plug-ins: the launcher card "First steps", series in tabs, the dataset panel, and the banner before a stop.
 import icon from "./icon.svg";
 import type { Application, FileBrowser, Launcher, Modules, Plugin, Restorer } from "./jupyter";
+import { addBanner } from "./notices";
 import { addPanel } from "./panel";
 import { serverOf } from "./server";
 import style from "./style.css";
@@ -57,6 +58,18 @@ function datasets(modules: Modules): Plugin {
   };
 }
 
+function notices(modules: Modules): Plugin {
+  return {
+    id: "@cohortlab/labextension:notices",
+    description: "Tells before the session is stopped, and saves open documents.",
+    autoStart: true,
+    optional: [],
+    activate(app: Application) {
+      addBanner(app, serverOf(app, modules));
+    },
+  };
+}
+
 export function plugins(modules: Modules): Plugin[] {
-  return [firstSteps(modules), datasets(modules)];
+  return [firstSteps(modules), datasets(modules), notices(modules)];
 }

@@ -23,27 +23,40 @@ export function straight(center: Vector3): Frame {
   return { center, left: [1, 0, 0], back: [0, 1, 0], head: [0, 0, 1] };
 }
 
-/** Which way a view looks: hung as the planes of slice2d are. */
-export function viewOf({ left, back, head }: Frame, name: ViewName): View {
-  if (name === "axial") return { right: left, down: back, normal: head };
-  if (name === "coronal") return { right: left, down: times(head, -1), normal: back };
-  return { right: back, down: times(head, -1), normal: left };
+/** Which way each view is hung, as the planes of slice2d are: its right side, and whether normal x right leads down. */
+const HUNG: Readonly<Record<ViewName, { right: Vector3; sense: 1 | -1 }>> = {
+  axial: { right: [1, 0, 0], sense: 1 },
+  coronal: { right: [1, 0, 0], sense: 1 },
+  sagittal: { right: [0, 1, 0], sense: -1 },
+};
+
+const cross = (a: Vector3, b: Vector3): Vector3 => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+const unit = (vector: Vector3): Vector3 => times(vector, 1 / Math.hypot(...vector));
+
+/**
+ * Which way a view looks. Its normal is the frame's; its sides stay as near to the patient's as they can, so that a view whose
+ * lines are turned stays where it is while the other two tilt.
+ */
+export function viewOf(frame: Frame, name: ViewName): View {
+  const normal = name === "axial" ? frame.head : name === "coronal" ? frame.back : frame.left;
+  const { right: wanted, sense } = HUNG[name];
+  const flat = subtract(wanted, times(normal, dot(wanted, normal)));
+  // where the normal came to lie along the wanted side, the frame's own vector stands in
+  const right = Math.hypot(...flat) > 0.05 ? unit(flat) : name === "sagittal" ? frame.back : frame.left;
+  return { right, down: times(cross(normal, right), sense), normal };
 }
 
 function turnedAbout(axis: Vector3, vector: Vector3, angle: number): Vector3 {
   // Rodrigues' formula
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
-  const across: Vector3 = [axis[1] * vector[2] - axis[2] * vector[1], axis[2] * vector[0] - axis[0] * vector[2], axis[0] * vector[1] - axis[1] * vector[0]];
-  return add(add(times(vector, cos), times(across, sin)), times(axis, dot(axis, vector) * (1 - cos)));
+  return add(add(times(vector, cos), times(cross(axis, vector), sin)), times(axis, dot(axis, vector) * (1 - cos)));
 }
-
-const unit = (vector: Vector3): Vector3 => times(vector, 1 / Math.hypot(...vector));
 
 /** The frame after the lines in view `name` were turned by `angle` (clockwise on the screen, radians): the other two views tilt. */
 export function turnedIn(frame: Frame, name: ViewName, angle: number): Frame {
   const { right, down, normal } = viewOf(frame, name);
   // clockwise on the screen takes right to down: the axis about which that is a positive turn is right x down
-  const axis: Vector3 = [right[1] * down[2] - right[2] * down[1], right[2] * down[0] - right[0] * down[2], right[0] * down[1] - right[1] * down[0]];
+  const axis = cross(right, down);
   const turn = (vector: Vector3): Vector3 => (Math.abs(dot(vector, normal)) > 0.5 ? vector : unit(turnedAbout(axis, vector, angle)));
   return { center: frame.center, left: turn(frame.left), back: turn(frame.back), head: turn(frame.head) };
 }
@@ -64,7 +77,6 @@ export interface Grid {
 export function gridOf(affine: Affine, factors: Vector3): Grid {
   const [r0, r1, r2] = [affine[0], affine[1], affine[2]];
   const column = (at: 0 | 1 | 2): Vector3 => [r0[at], r1[at], r2[at]];
-  const cross = (a: Vector3, b: Vector3): Vector3 => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
   const [z, y, x] = [column(0), column(1), column(2)];
   const volume = dot(z, cross(y, x));
   const rows = [cross(y, x), cross(x, z), cross(z, y)].map((row, axis) => times(row, 1 / volume / (factors[axis] ?? 1)));

@@ -86,7 +86,7 @@ function run(engine: Engine, { meta, label }: PlanesOptions & { meta: PlacedMeta
   /** mm of a device pixel. */
   function pixelSize(): number {
     const box = panes.elements[0]?.getBoundingClientRect();
-    return (diagonal * 0.72) / Math.max(1, Math.min(box?.width ?? 1, box?.height ?? 1) * devicePixelRatio) / planes.zoom;
+    return (diagonal * 0.62) / Math.max(1, Math.min(box?.width ?? 1, box?.height ?? 1) * devicePixelRatio) / planes.zoom;
   }
 
   function render(): void {
