@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from cohortlab.federation.launch import launch
     from cohortlab.store.session import datasets
     from cohortlab.store.session import open_ as open  # noqa: A004 - `cl.open` is the field's call shape, as in xarray and PIL
-    from cohortlab.viewer import view
+    from cohortlab.viewer import compare, gallery, view
 
 _PUBLIC = {
+    "compare": ("cohortlab.viewer", "compare"),
     "datasets": ("cohortlab.store.session", "datasets"),
+    "gallery": ("cohortlab.viewer", "gallery"),
     "jobs": ("cohortlab.federation.jobs", ""),
     "launch": ("cohortlab.federation.launch", "launch"),
     "open": ("cohortlab.store.session", "open_"),
     "view": ("cohortlab.viewer", "view"),
 }
 
-__all__ = ["datasets", "jobs", "launch", "open", "view"]
+__all__ = ["compare", "datasets", "gallery", "jobs", "launch", "open", "view"]
 
 
 def __getattr__(name: str) -> Any:

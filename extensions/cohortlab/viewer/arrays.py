@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from cohortlab.errors import RefusedError, StorageError
+from cohortlab.errors import CohortlabError, RefusedError, StorageError
 from cohortlab.store.contracts import SeriesAttributes
 from cohortlab.viewer.answers import ArrayGoneError, TooLargeError
 
@@ -238,7 +238,7 @@ class Register:
                 partial.rename(self.owned / f"{attributes.id}.json")
             except BaseException as error:
                 self._remove(attributes.id)
-                if isinstance(error, OSError) and not isinstance(error, StorageError):
+                if isinstance(error, OSError) and not isinstance(error, CohortlabError):
                     raise StorageError(
                         f"The array cannot be kept for the viewer ({error.strerror}).",
                         hint="Close earlier views with v.close(), or show less.",
@@ -325,6 +325,11 @@ def register() -> Register:
                 _own = make_folder()
             _register = Register(known.folder if known is not None else _own or make_folder())
         return _register
+
+
+def registered() -> bool:
+    """Whether this process has registered an array."""
+    return _register is not None
 
 
 def kernels_own() -> Arrays:

@@ -2,7 +2,8 @@
 
 `npm run build` in extensions/frontend writes each bundle as ``static/<name>.<hash>.js`` and ``static/manifest.json``
 (name -> file). A widget's ``_esm`` is only a stub: it imports the hashed bundle from the session's own server, under the
-base path that the page names, so that a saved notebook holds no program and no other host is asked.
+base path that the page names, so that a saved notebook holds no program and no other host is asked. Where that server has none (VS Code,
+plain Jupyter) it asks the kernel by a message of the widget and tells the bundle so: ``transport`` is then ``messages``.
 """
 
 import json
@@ -20,9 +21,8 @@ BUNDLE_FILE = re.compile(r"[a-z][a-z0-9-]*\.[0-9a-f]{12}\.js|manifest\.json")
 _STUB = """\
 const page = JSON.parse(document.getElementById("jupyter-config-data")?.textContent || "{}");
 const base = page.baseUrl || document.body?.dataset.baseUrl;
-if (!base) throw new Error("Cohortlab needs a page of a Jupyter server: this page names no base path.");
-const folder = new URL(base.replace(/\\/*$/, "/") + "cohortlab/static/", location.origin);
-async function load() {
+const folder = base && new URL(base.replace(/\\/*$/, "/") + "cohortlab/static/", location.origin);
+async function byServer() {
   try {
     return await import(new URL("__FILE__", folder).href);
   } catch (error) {
@@ -31,8 +31,35 @@ async function load() {
     return import(new URL(manifest["__NAME__"], folder).href);
   }
 }
-export default async () => (await load()).default;
+function byKernel(model) {
+  const id = Math.floor(Math.random() * 2 ** 31);
+  const parts = [];
+  return new Promise((done, fail) => {
+    const late = setTimeout(() => fail(new Error("Cohortlab: neither this page's server nor the kernel has the viewer.")), __WAIT__);
+    const heard = (message, buffers) => {
+      if (message.kind !== "answer" || message.id !== id) return;
+      parts[message.part] = buffers[0];
+      if (parts.filter(Boolean).length < message.parts) return;
+      clearTimeout(late);
+      model.off("msg:custom", heard);
+      const body = new Blob(parts).stream();
+      const text = message.encoding ? body.pipeThrough(new DecompressionStream(message.encoding)) : body;
+      const code = new Response(text, { headers: { "Content-Type": "text/javascript" } }).blob();
+      code.then((blob) => import(URL.createObjectURL(blob))).then(done, fail);
+    };
+    model.on("msg:custom", heard);
+    model.send({ kind: "get", id, path: "static/__FILE__" });
+  });
+}
+export default async () => {
+  try {
+    if (folder) return (await byServer()).default;
+  } catch {}
+  const render = async (context) => (await byKernel(context.model)).default.render({ ...context, transport: "messages" });
+  return { render };
+};
 """
+_WAIT_MS = 15_000  # until the browser gives a kernel up that does not send the bundle
 
 
 def bundles() -> dict[str, str]:
@@ -65,4 +92,4 @@ def stub_esm(bundle_name: str) -> str:
             f"There is no browser bundle {bundle_name!r}; there are: {', '.join(sorted(found))}.",
             hint="Each file directly in extensions/frontend/widget/src is one; run `make setup` after adding it.",
         )
-    return _STUB.replace("__FILE__", found[bundle_name]).replace("__NAME__", bundle_name)
+    return _STUB.replace("__FILE__", found[bundle_name]).replace("__NAME__", bundle_name).replace("__WAIT__", str(_WAIT_MS))

@@ -174,7 +174,7 @@ def _covers(kind: str, flat: Points, centers: Points) -> npt.NDArray[np.bool_]:
         if abs(np.linalg.det(axes)) == 0:
             return np.zeros(centers.shape[:2], dtype=bool)
         around = (centers - center) @ np.linalg.inv(axes).T
-        return np.asarray((around**2).sum(axis=-1) <= 1)
+        return np.asarray((around**2).sum(axis=-1) <= 1 + 1e-9)  # a centre on the line counts, whatever rounding says
     inside = np.zeros(centers.shape[:2], dtype=bool)  # even-odd rule, an edge at a time
     for (r1, c1), (r2, c2) in zip(flat, np.roll(flat, -1, axis=0), strict=True):
         if r1 == r2:
