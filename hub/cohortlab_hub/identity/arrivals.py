@@ -26,6 +26,11 @@ class Arrivals:
         self._settings = settings
         self._made: sessionmaker[Session] | None = None
 
+    def close(self) -> None:
+        """Close the connections."""
+        if self._made is not None:
+            self._made.kw["bind"].dispose()
+
     @property
     def _sessions(self) -> sessionmaker[Session]:
         if self._made is None:
