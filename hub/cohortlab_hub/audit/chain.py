@@ -6,7 +6,8 @@ the end is seen only against a digest that was noted elsewhere: `verify` returns
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -82,20 +83,22 @@ def as_json(event: AuditRecord) -> dict[str, Any]:
     return asdict(event)
 
 
-def _chain(session: Session) -> Iterator[AuditEvent]:
-    yield from session.scalars(select(AuditEvent).order_by(AuditEvent.number).execution_options(yield_per=1000))
+def _chain(session: Session) -> Generator[AuditEvent]:
+    with session.scalars(select(AuditEvent).order_by(AuditEvent.number).execution_options(yield_per=1000)) as rows:
+        yield from rows
 
 
 def verify(session: Session) -> tuple[int, str]:
     """(number of events, digest of the last). Raises `IntegrityError` naming the first event that does not fit the chain."""
     previous, number = _START, 0
-    for event in _chain(session):
-        number += 1
-        if event.number != number:
-            raise IntegrityError(f"The audit chain is broken: event {number} is missing.", hint="Compare with a backup of the records.")
-        if event.previous != previous or event.digest != _digest(event):
-            raise IntegrityError(
-                f"The audit chain is broken at event {number}: it was changed.", hint="Compare with a backup of the records."
-            )
-        previous = event.digest
+    with closing(_chain(session)) as chain:  # a cursor on the server, which a broken chain must not leave open
+        for event in chain:
+            number += 1
+            if event.number != number:
+                raise IntegrityError(f"The audit chain is broken: event {number} is missing.", hint="Compare with a backup of the records.")
+            if event.previous != previous or event.digest != _digest(event):
+                raise IntegrityError(
+                    f"The audit chain is broken at event {number}: it was changed.", hint="Compare with a backup of the records."
+                )
+            previous = event.digest
     return number, previous
