@@ -67,7 +67,16 @@ def _named(dataset: Dataset) -> Dataset:
     name = str(dataset.get("PatientName", ""))
     if "^" not in name and "=" not in name:
         dataset.PatientName = f"{name}^"
-    for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName"):
+    for keyword in (
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+        "StudyID",
+        "ReferringPhysicianName",
+        "SliceThickness",
+    ):
         if keyword not in dataset:
             setattr(dataset, keyword, None)  # type 2: there, and empty
     return dataset
