@@ -24,15 +24,24 @@ class Jupyter:
     home: Path
 
 
-@contextlib.contextmanager
-def jupyter(module: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Jupyter]:
-    """Run ``python -m module`` (jupyter_server or jupyterlab) with its home in `folder`, until the block ends."""
-    home = folder / "home"
-    home.mkdir()
-    token = secrets.token_hex(16)
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def jupyter(module: str, folder: Path, environment: Mapping[str, str], port: int | None = None) -> Iterator[Jupyter]:
+    """Run ``python -m module`` (jupyter_server or jupyterlab) with its home in `folder`, until the block ends.
+
+    With `port` it takes that one: a server that was there before is there again, and who was signed in still is.
+    """
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    token = secrets.token_hex(16)
+    port = port or free_port()
     log = folder / "jupyter.log"
     command = [
         *(sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
@@ -44,7 +53,7 @@ def jupyter(module: str, folder: Path, environment: Mapping[str, str]) -> Iterat
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COHORTLAB_"))}
     # JupyterLab's question whether to fetch news from its makers; a workbench's sessions do not ask it either
     settings = folder / "config" / "labconfig"
-    settings.mkdir(parents=True)
+    settings.mkdir(parents=True, exist_ok=True)
     (settings / "page_config.json").write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}')
     variables["JUPYTER_CONFIG_PATH"] = str(settings.parent)
     variables |= {"HOME": str(home), "JUPYTER_TOKEN": token, "IPYTHONDIR": str(folder / "ipython"), "PYTHONUNBUFFERED": "1", **environment}

@@ -176,7 +176,7 @@ def test_values_with_a_slope_for_each_slice_are_measured_in_their_units(kinds):
     np.testing.assert_allclose(physical(ref, "x", 3, 0, (0, 0, 4, 8)), whole[:, :, 3])
 
 
-def test_a_segmentation_of_images_that_do_not_tell_their_thickness_leaves_it_out(kinds):
+def test_labels_of_images_that_do_not_tell_their_thickness_reach_from_slice_to_slice(kinds):
     ref = kinds[0].gateway.series("kinds", kinds[1]["even"])
     labels = kinds[2]["masks"][..., 0].astype(np.uint16) * 3
     made = segmentation(ref, labels, [Segment(number=3, label="drawn")], Provenance("kinds", "1.0.0", "0" * 64, ref.id, "0", "0" * 12))
@@ -184,6 +184,6 @@ def test_a_segmentation_of_images_that_do_not_tell_their_thickness_leaves_it_out
     made.save_as(file, enforce_file_format=True)
     read = highdicom.seg.segread(BytesIO(file.getvalue()))
     measures = read.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    assert "SliceThickness" not in measures
+    assert measures.SliceThickness == 2
     with closing(read._db_con):
         assert read.get_volume(combine_segments=True).array.sum() == (labels > 0).sum()
