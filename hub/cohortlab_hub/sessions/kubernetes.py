@@ -169,7 +169,9 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
         choice = self.choice
         if choice is None:
             raise StartFailedError(failures.Failure("profile", "It was not said which profile to start.", "Choose one."))
-        table = await self.room.transact(lambda database: leases.open_for(database, self.room.catalogue, self.person, choice.profile))
+        table = await self.room.transact(
+            lambda database: leases.open_for(database, self.room.catalogue, self.person, choice.profile, server=self.name)
+        )
         now, longest = datetime.now(UTC), choice.profile.max_hours
         self.kept = {
             **self.kept,

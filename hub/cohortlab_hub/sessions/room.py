@@ -22,10 +22,9 @@ from cohortlab_hub import audit, records
 from cohortlab_hub.access import Person
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.jobs.bell import Bell
-from cohortlab_hub.sessions import gpus, keeper, leases, notices
+from cohortlab_hub.sessions import gpus, keeper, notices
 from cohortlab_hub.sessions.gpus import GpuPod, Look, Seen
 from cohortlab_hub.sessions.keeper import Life
-from cohortlab_hub.sessions.leases import Mounted
 from cohortlab_hub.sessions.notices import Kind
 from cohortlab_hub.sessions.profiles import Choice
 from cohortlab_hub.sessions.queue import Place, Start
@@ -222,10 +221,6 @@ class Room:
         for one in ready:
             self._keep(database, one, opened, extended, now=now)
         self._take_back(database, ready, looked, opened)
-        mounted = [Mounted(one.person, one.server, one.mounted) for one in ready]
-        warned = {(row.person, row.server, row.subject) for row in opened if row.kind == Kind.LEASE}
-        grace = timedelta(seconds=self.settings.access.grace_seconds)
-        leases.warn(database, self.catalogue, mounted, warned, grace=grace, now=now)
         database.flush()
         due = {(row.person, row.server): row for row in notices.due_and_extended(database, now)[0] if row.stop_at and row.stop_at <= now}
         stop = []
