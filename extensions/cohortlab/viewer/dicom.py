@@ -75,7 +75,6 @@ def _named(dataset: Dataset) -> Dataset:
         "AccessionNumber",
         "StudyID",
         "ReferringPhysicianName",
-        "SliceThickness",
     ):
         if keyword not in dataset:
             setattr(dataset, keyword, None)  # type 2: there, and empty
@@ -218,9 +217,9 @@ def segmentation(ref: SeriesRef, labels: npt.NDArray[np.uint16], segments: Seque
         for number, one in enumerate(drawn, 1)
     ]
     gap = ref.attributes.spacing[0] if len(ref.attributes.spacing) > 2 else None  # noqa: PLR2004 - z, y, x
-    for one in stack:
-        if "SliceThickness" not in one:  # a label reaches from slice to slice: the gap that was measured; empty where there is none
-            one.SliceThickness = gap
+    for image in stack:
+        if "SliceThickness" not in image:  # a label reaches from slice to slice: the gap that was measured; empty where there is none
+            image.SliceThickness = gap
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in `report`
         made = hd.seg.Segmentation(
