@@ -109,6 +109,8 @@ def workbench(mounted: Sequence[Sample], trusted_key: str, port: int) -> dict[st
         "title": "Synthetic lesions at three hospitals",
         "description": "Stays at the hospitals: only jobs run on it.",
         "sites": list(SITES),
+        "manifests": [f"sites/{name}/stores/{FEDERATED}/{VERSION}" for name in SITES],
+        "sample": "synthetic-lesions",
     }
     return {
         "title": "Cohortlab demo",
