@@ -90,9 +90,8 @@ class Room:
             both: set[asyncio.Future[Any]] = {working, gone}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                stop.set()
-                if not working.cancel():
-                    await asyncio.wait({working})
+                stop.set()  # what reads stops at its next part
+                working.cancel()  # what waits is dropped
                 return None
             return working.result()
 

@@ -238,3 +238,22 @@ def test_all_others_leave_words_only(published, condition, dcat):
 def test_arrays_leave_words_only(published):
     published(AccessCondition.DOWNLOAD, PUBLIC)
     assert "image/png" not in view(ct_values())._repr_mimebundle_()[0]
+
+
+def exported(data):
+    """A saved notebook with this output, as nbconvert makes a page of it."""
+    import nbconvert  # noqa: PLC0415 - takes long to load
+    import nbformat  # noqa: PLC0415 - as above
+
+    plain = {kind: base64.b64encode(value).decode() if isinstance(value, bytes) else value for kind, value in data.items()}
+    cell = nbformat.v4.new_code_cell("v", outputs=[nbformat.v4.new_output("display_data", plain)])
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    return nbconvert.HTMLExporter(template_name="basic").from_notebook_node(notebook)[0]
+
+
+def test_a_page_of_a_saved_notebook_shows_words_and_of_public_data_the_picture(published):
+    closed = exported(view(published(AccessCondition.DOWNLOAD, {}))._repr_mimebundle_()[0])
+    assert "Cohortlab view of" in closed
+    assert "data:image" not in closed
+    open_to_all = exported(view(published(AccessCondition.DOWNLOAD, PUBLIC))._repr_mimebundle_()[0])
+    assert "data:image/png" in open_to_all
