@@ -56,6 +56,14 @@ def clean(text: str, banned: frozenset[str] = frozenset(), extra: frozenset[str]
     banned: words that never stay (see `identifying`). extra: further allowed words, lower case.
     """
     numbers = not _DATE_LIKE.search(text) and sum(c.isdigit() for c in text) <= _TEXT_DIGITS
+    left = _kept(text, banned, extra, numbers=numbers)
+    if numbers and _DATE_LIKE.search(left):  # what stood between its numbers is gone
+        return _kept(text, banned, extra, numbers=False)
+    return left
+
+
+def _kept(text: str, banned: frozenset[str], extra: frozenset[str], *, numbers: bool) -> str:
+    """The words that stay; `numbers`: also those that are digits."""
     kept: list[str] = []
     end = 0
     for match in _TOKEN.finditer(text):

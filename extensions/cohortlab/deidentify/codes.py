@@ -20,10 +20,14 @@ _FORMS: Final[dict[str, re.Pattern[str]]] = {
     "SCT": re.compile(r"[1-9][0-9]{5,17}"),
     "NCIt": re.compile(r"C[0-9]{3,6}"),
     "RADLEX": re.compile(r"RID[0-9]{1,6}"),
-    "FMA": re.compile(r"[0-9]{3,6}"),
+    "FMA": re.compile(r"[1-9][0-9]{3,5}"),
     "LN": re.compile(r"[0-9]{1,6}-[0-9]"),
     "UMLS": re.compile(r"C[0-9]{7}"),
 }
+
+
+_PERMUTED: Final = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+_FLIP: Final = 5  # from here on elements of D5 are reflections
 
 
 @cache
@@ -53,6 +57,18 @@ def known_meaning(scheme: str, value: str) -> str | None:
     return found
 
 
+def _is_concept_id(digits: str) -> bool:
+    """Whether a number is a SNOMED CT concept's: two digits for the kind of component, then a check digit (Verhoeff 1969, in group D5)."""
+    check = 0
+    for place, digit in enumerate(reversed(digits)):
+        turned = int(digit)
+        for _ in range(place % 8):
+            turned = _PERMUTED[turned]
+        sign = -1 if check >= _FLIP else 1
+        check = (check + sign * turned) % _FLIP + _FLIP * ((check >= _FLIP) != (turned >= _FLIP))
+    return check == 0 and digits[-3:-1] in {"00", "10"}
+
+
 def _text(item: Dataset, keyword: str) -> str:
     value = item.get(keyword, "")
     return value.strip() if isinstance(value, str) else ""
@@ -64,7 +80,7 @@ def clean_code(item: Dataset, banned: frozenset[str]) -> Dataset | None:
     meaning = known_meaning(scheme, value)
     if meaning is None:
         form = _FORMS.get(scheme)
-        if form is None or not form.fullmatch(value):
+        if form is None or not form.fullmatch(value) or (scheme == "SCT" and not _is_concept_id(value)):
             return None
         meaning = clean(_text(item, "CodeMeaning"), banned, _meaning_words()) or value
     result = Dataset()

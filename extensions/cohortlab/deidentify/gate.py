@@ -35,11 +35,12 @@ from cohortlab.errors import InvalidInputError, RefusedError
 from cohortlab.keys import load_key
 from cohortlab.store.contracts import ManifestFields, SeriesAttributes, check_dataset_id, check_version
 from cohortlab.store.deferred import release
+from cohortlab.store.frames import HiddenBitsError
 from cohortlab.store.series import SeriesGroup, group, series_id
 from cohortlab.store.workers import Line, cores, each
 from cohortlab.store.write import PartWriter, StoreWriter
 
-GATE: Final = "cohortlab-gate/1"
+GATE: Final = "cohortlab-gate/2"
 _SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.481.3"})
 _WORTH_A_PROCESS: Final = 1 << 26  # bytes of source for which a process is started: it takes a second or two
 
@@ -90,6 +91,8 @@ class _Clean:
     codes: tuple[str, ...]
     coded_before: bool
     pixels: str = ""
+    labels: tuple[Path, ...] = ()
+    """Files that are pictures of a slide's label: they stay outside, the slide may come in."""
 
 
 def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Options) -> Report:
@@ -228,7 +231,10 @@ class _Decision:
         if clean.findings:
             self._refuse(refused.model_copy(update={"findings": tuple(clean.findings)}), sources)
             return
-        self._store(clean, refused, sources)
+        if clean.labels:
+            label = Finding(reason=Reason.LABEL_IMAGE, tags=("ImageType",), instances=len(clean.labels))
+            self._refuse(refused.model_copy(update={"files": len(clean.labels), "findings": (label,)}), clean.labels)
+        self._store(clean, refused, [path for path in sources if path not in clean.labels])
 
     def _clean(self, item: _Series) -> _Clean:
         """Triage, de-identify and verify each object; after the first refused one the rest is only triaged, to report them together."""
@@ -237,10 +243,14 @@ class _Decision:
         removed: set[str] = set()
         recognisable = coded_before = False
         codes: tuple[str, ...] = ()
+        labels: list[Path] = []
         for path in item.files:
             self._line.tell("de-identifying and verifying")
             try:
                 source = files.read(path)
+                if triage.shows_label(source):
+                    labels.append(path)
+                    continue
                 claims = _claims(source)
                 new = [
                     *_storable(source),
@@ -266,7 +276,9 @@ class _Decision:
                     raise
                 new = [Finding(reason=Reason.UNREADABLE)]
             found += new
-        return _Clean([] if found else kept, list(_merge(found)), len(removed), recognisable, codes, coded_before)
+        if labels and (found or not kept):
+            found.append(Finding(reason=Reason.LABEL_IMAGE, tags=("ImageType",), instances=len(labels)))
+        return _Clean([] if found else kept, list(_merge(found)), len(removed), recognisable, codes, coded_before, labels=tuple(labels))
 
     def _looked_at(self, clean: _Clean) -> _Clean:
         """Look for writing on the pixels of a series that is fine otherwise. What was blanked is verified again."""
@@ -299,6 +311,7 @@ class _Decision:
                 attributes = _write(writer, found, record) if writer else None
             except InvalidInputError as error:
                 reason = Reason.REFERENCE_MISSING if found.kind == "segmentation" else Reason.NOT_STORABLE
+                reason = Reason.HIDDEN_BITS if isinstance(error, HiddenBitsError) else reason
                 self._refuse(outcome.model_copy(update={"accepted": False, "findings": (_not_storable(error, reason),)}), sources)
                 continue
             self.done.outcomes.append((outcome.model_copy(update=_shape(attributes, found)), []))

@@ -35,10 +35,10 @@ from cohortlab.errors import InvalidInputError
 MAX_DEPTH: Final = 12
 """How deep sequences may nest; the deepest of the standard's objects stay below."""
 
-PROFILE: Final = "cohortlab-basic/1"
+PROFILE: Final = "cohortlab-basic/2"
 """Name and version of this profile: counts up when what it leaves changes."""
 
-METHOD: Final = f"Cohortlab profile 1, {rules.STANDARD} Annex E"
+METHOD: Final = f"Cohortlab profile 2, {rules.STANDARD} Annex E"
 """(0012,0063) of what it made."""
 
 IMPLEMENTATION_UID: Final = "2.25.226905871209381574318029484270713927741"

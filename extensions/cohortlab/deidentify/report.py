@@ -62,7 +62,8 @@ WHAT_TO_DO: Final[dict[Reason, str]] = {
     Reason.SCREEN_CAPTURE: "Leave it out: screen captures and dose or exam summaries carry text in the pixels.",
     Reason.SECONDARY_CAPTURE: "Look at every image; when none shows a name, a date or a number, run again with --pixels-checked.",
     Reason.COLOUR: "Leave it out: colour in this modality means a screen capture.",
-    Reason.LABEL_IMAGE: "Leave out the label image of the slide; keep its other images.",
+    Reason.LABEL_IMAGE: "Nothing to do: pictures of a slide's label or of the whole glass are never stored; "
+    "the slide's other images are judged without them.",
     Reason.TEXT_FOUND: "Look at these places. Leave the series out, or list the regions that its device writes in and run again with "
     "--regions. If nothing there tells who it is, and all frames were looked at, run again with --pixels-checked.",
     Reason.TEXT_LEFT: "The region rule of this device does not cover all text: look at these places and widen it.",

@@ -13,6 +13,8 @@ from cohortlab.deidentify.report import Finding, Reason
 
 _SECONDARY_CAPTURE: Final = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.7(?:\.[1-4])?")
 _DOCUMENT: Final = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.104\.\d+")
+_WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_GLASS: Final = frozenset({"LABEL", "OVERVIEW"})
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _CAPTURE_WORD: Final = re.compile(
     r"SCREEN[ _]?(SAVE|SHOT|CAPTURE)|SCRCAPTURE|DOSE([ _](INFO|REPORT))?|PATIENT[ _]INFO|PROTOCOL|EXAM[ _]SUMMARY|"
@@ -49,6 +51,13 @@ def _values(header: Dataset, keyword: str) -> list[str]:
 
 def _word(header: Dataset, keyword: str) -> str:
     return next(iter(_values(header, keyword)), "").upper()
+
+
+def shows_label(header: Dataset) -> bool:
+    """Whether an image of a slide is a picture of its label or of the whole glass with it, or says that the label is in it."""
+    if str(header.get("SOPClassUID", "")).strip() != _WHOLE_SLIDE:
+        return False
+    return bool({v.upper() for v in _values(header, "ImageType")[2:]} & _GLASS) or _word(header, "SpecimenLabelInImage") == "YES"
 
 
 def burned_in(header: Dataset) -> list[Finding]:

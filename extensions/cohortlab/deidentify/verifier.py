@@ -24,7 +24,7 @@ from pydicom.tag import BaseTag
 from cohortlab.deidentify.report import Finding, Reason
 from cohortlab.store.deferred import PixelFile
 
-VERIFIER: Final = "cohortlab-verifier/1"
+VERIFIER: Final = "cohortlab-verifier/2"
 """Name and version of this verifier: counts up when what it accepts changes."""
 
 _CONTEXT_7050: Final = frozenset(f"1131{n:02d}" for n in range(13))
@@ -50,9 +50,6 @@ _LIKELY_FRAME, _RATIO, _FRAGMENT = 2**26, 1000, 10  # bytes; of a frame above th
 _BLOCK: Final = 1 << 24  # bytes of pixels looked at once; whole values of any kind
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _CODE_ITEM: Final = frozenset({0x00080100, 0x00080102, 0x00080104})  # CodeValue, CodingSchemeDesignator, CodeMeaning
-_LETTERS: Final = frozenset({"DCM", "UCUM"})
-"""Schemes whose values may be letters, as names are: only those that PS3.16 lists. Of other schemes, values of their form."""
-
 _CODE_FORMS: Final[dict[str, str]] = {
     "DCM": r"[0-9]{6}",
     "SCT": r"[1-9][0-9]{5,17}",
@@ -61,13 +58,19 @@ _CODE_FORMS: Final[dict[str, str]] = {
     "UCUM": r"\{SUV(?:bw|lbm|bsa|ibw)\}(?:g|cm2)/ml",
     "NCIt": r"C[0-9]{3,6}",
     "RADLEX": r"RID[0-9]{1,6}",
-    "FMA": r"[0-9]{3,6}",
+    "FMA": r"[1-9][0-9]{3,5}",
     "LN": r"[0-9]{1,6}-[0-9]",
     "UMLS": r"C[0-9]{7}",
     "IBSI": r"[0-9A-Z]{4}",
-    "MDC": r"[0-9]{1,6}",
+    "MDC": r"[0-9]{1,2}:[0-9]{1,5}",
     "NEU": r"[0-9]{1,4}(?:\.[0-9]{1,3}){0,3}",
 }
+"""Form of the values of a scheme, for concepts that PS3.16 does not list: nothing that could be a name or a record number."""
+
+_DIHEDRAL: Final = ("0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
+                    "5987604321", "6598710432", "7659821043", "8765932104", "9876543210")  # fmt: skip
+_TURNS: Final = ("0123456789", "1576283094", "5803796142", "8916043527", "9453126870", "4286573901", "2793806415", "7046913258")
+_CONCEPT: Final = frozenset({"00", "10"})  # partition of a SNOMED CT identifier that is a concept's, its check digit left out
 
 STORABLE: Final = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{tail}"
@@ -392,7 +395,8 @@ def _code(item: Dataset, keyword: str, case: _Case) -> Iterator[tuple[Reason, st
 def _is_concept(scheme: str, value: str, meaning: str) -> bool:
     """Whether a value has the form of its scheme and its meaning consists of known words."""
     form = _CODE_FORMS.get(scheme)
-    if (form is None or not re.fullmatch(form, value)) and (scheme not in _LETTERS or (scheme, value) not in _concepts()):
+    formed = form is not None and re.fullmatch(form, value) is not None and (scheme != "SCT" or _is_snomed(value))
+    if not formed and (scheme, value) not in _concepts():
         return False
     runs = re.findall(r"[^\W\d_]+", meaning.lower())
     return meaning == value or (
@@ -400,6 +404,14 @@ def _is_concept(scheme: str, value: str, meaning: str) -> bool:
         and all(run in _meanings() or run in _lists().words for run in runs)
         and sum(map(str.isdigit, meaning)) <= _DIGITS
     )
+
+
+def _is_snomed(digits: str) -> bool:
+    """Whether digits are an identifier of a SNOMED CT concept: its partition, and its check digit after Verhoeff."""
+    check = "0"
+    for place, digit in enumerate(reversed(digits)):
+        check = _DIHEDRAL[int(check)][int(_TURNS[place % 8][int(digit)])]
+    return check == "0" and digits[-3:-1] in _CONCEPT
 
 
 @cache

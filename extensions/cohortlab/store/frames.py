@@ -26,6 +26,12 @@ _SEQUENCE_B_VALUE = re.compile(r"ep_b(\d+)")
 _PIXEL_LIMIT = 2**31  # bytes of one frame; more is a header that lies
 
 
+class HiddenBitsError(InvalidInputError):
+    """Compressed pixels hold something beside the bits that the header says are stored."""
+
+    code = "hidden-bits"
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image: the instance that holds it, its 0-based number there, its place if it has one in the patient."""
@@ -106,7 +112,8 @@ def frames_of(dataset: Dataset) -> list[Frame]:
 def stored_pixels(frame: Frame) -> NDArray[Any]:
     """Stored pixel values of a frame, (rows, columns), or (rows, columns, samples) in colour, before any rescale.
 
-    Raises `InvalidInputError` when the pixel data are cut short, of a transfer syntax that no plug-in here decodes, or damaged.
+    Raises `InvalidInputError` when the pixel data are cut short, of a transfer syntax that no plug-in here decodes, or damaged,
+    `HiddenBitsError` when compressed ones hold more than BitsStored.
     """
     dataset = frame.dataset
     try:
@@ -124,7 +131,22 @@ def stored_pixels(frame: Frame) -> NDArray[Any]:
             f"The pixels of an instance cannot be decoded ({type(error).__name__}).",
             hint="The file is truncated, damaged or of an unknown transfer syntax.",
         ) from None
-    return np.asarray(pixels)
+    found = np.asarray(pixels)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated and _beside(dataset, found):
+        raise HiddenBitsError("Pixels of an instance hold values outside of BitsStored.", hint="Something may be hidden in them.")
+    return found
+
+
+def _beside(dataset: Dataset, pixels: NDArray[Any]) -> bool:
+    """Whether values need more bits than BitsStored (PS3.5 8.1.1), as JPEG 2000 and JPEG-LS can have, which have a precision of their own.
+
+    Other decoders mask such bits; in pixels that are not compressed the gate has looked for them.
+    """
+    stored = int(dataset.get("BitsStored") or 0)
+    if pixels.dtype.kind not in "iu" or not 0 < stored < 8 * pixels.dtype.itemsize or not pixels.size:
+        return False
+    low, high = (-(1 << (stored - 1)), (1 << (stored - 1)) - 1) if pixels.dtype.kind == "i" else (0, (1 << stored) - 1)
+    return bool(pixels.min() < low or pixels.max() > high)
 
 
 def number_of(dataset: Dataset, number: int, keyword: str) -> float | None:

@@ -6,7 +6,13 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pydicom.uid import BreastTomosynthesisImageStorage, EnhancedMRImageStorage, UltrasoundMultiFrameImageStorage
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    EnhancedMRImageStorage,
+    JPEG2000Lossless,
+    RLELossless,
+    UltrasoundMultiFrameImageStorage,
+)
 from test_store_kinds import pet
 from test_store_segments import square, structure_set
 from test_store_standards import fractional
@@ -83,6 +89,63 @@ def test_a_slide_keeps_its_tiles_and_its_place(gate):
     assert ref.attributes.tiles.encoding == "jpeg"
     assert ref.affine()[:3, 3].tolist() == [20.5, 31.25, 0]
     assert np.abs(np.moveaxis(ref.array()[:], 0, -1)[:64, :64].astype(int) - first.pixel_array[0]).max() <= 2
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """A function: instances -> the gate's report on them."""
+    create_key(tmp_path / "gate.key")
+
+    def judge(datasets, **options):
+        folder = tmp_path / f"source-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        for number, dataset in enumerate(datasets):
+            dataset.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+        chosen = Options(key=tmp_path / "gate.key", deidentify=True, synthetic=True, quarantine=tmp_path / "quarantine", **options)
+        return ingest([folder], folder.name, tmp_path / "stores", chosen)
+
+    return judge
+
+
+def test_pictures_of_a_slides_label_stay_outside_and_the_slide_comes_in(judged):
+    pixels = pydicom.dcmread(get_testdata_file("examples_rgb_color.dcm")).pixel_array[:130, :170].copy()
+    label, overview, other = (slide(pixels[:64, :64].copy(), number) for number in (2, 3, 4))
+    label.ImageType = ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]
+    overview.ImageType = ["ORIGINAL", "PRIMARY", "OVERVIEW", "NONE"]
+    other.SpecimenLabelInImage = "YES"
+    report = judged([slide(pixels, 1), label, overview, other])
+    (accepted,), (refused,) = report.accepted, report.refused
+    assert (accepted.files, accepted.shape) == (1, (3, 130, 170))
+    assert refused.files == 3
+    assert [(f.reason.value, f.instances) for f in refused.findings] == [("slide-label", 3)]
+    assert len(list(refused.quarantine.iterdir())) == 3
+    alone = judged([label, overview])
+    assert alone.path is None
+    assert [f.reason.value for f in alone.refused[0].findings] == ["slide-label"]
+
+
+def with_hidden_bits(syntax, *, precision):
+    """Images of 12 bits stored, compressed with something in the bits above; `precision`: bits stored, as the encoder is told."""
+    pixels = np.full((64, 64), 100, dtype=np.uint16)
+    pixels[0, 0] = 0x1ABC
+    datasets = [instance(n + 1, position=(0, 0, n), pixels=pixels) for n in range(3)]
+    for dataset in datasets:
+        dataset.BitsStored, dataset.HighBit = precision, precision - 1
+        dataset.compress(syntax, generate_instance_uid=False)
+        dataset.BitsStored, dataset.HighBit = 12, 11
+    return datasets
+
+
+def test_bits_beside_the_stored_ones_of_compressed_pixels_are_masked(judged):
+    report = judged(with_hidden_bits(RLELossless, precision=12))
+    (series,) = Store.open(report.path, [create_key(report.path.parents[2] / "gate.key").public])
+    assert series.array()[0, 0, 0] + 1024 == 0x0ABC
+
+
+def test_compressed_pixels_of_more_bits_than_their_header_says_are_refused(judged):
+    report = judged(with_hidden_bits(JPEG2000Lossless, precision=16))
+    assert [f.reason.value for o in report.refused for f in o.findings] == ["hidden-bits"]
+    assert report.path is None
 
 
 def test_a_clip_keeps_its_times(gate):

@@ -10,6 +10,7 @@ from pydicom.datadict import DicomDictionary, dictionary_VM, dictionary_VR, keyw
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.sr._concepts_dict import concepts
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 NAME = "Quxworth^Zebedee"
@@ -76,6 +77,28 @@ def value_for(vr: str, mark: str = "Quxworth") -> Any:
     }.get(vr, f"{mark} of Elmstead, born 21.03.1950")  # fmt: skip
 
 
+@st.composite
+def coded_concepts(draw: st.DrawFn) -> Dataset:
+    """A code item (PS3.3 8.8): of the standard's, of its form, or anything; with any meaning."""
+    scheme, value = draw(
+        st.one_of(
+            st.sampled_from(_CONCEPTS),
+            st.tuples(
+                st.sampled_from(["SCT", "SRT", "FMA", "MDC", "DCM", "LN", "99QUX", ""]),
+                st.from_regex(r"[0-9A-Z:.\-]{1,12}", fullmatch=True),
+            ),
+            st.tuples(st.just("SCT"), st.integers(10**3, 10**9).map(lambda n: f"{n}10{n % 10}")),
+        )
+    )
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator = value, scheme
+    item.CodeMeaning = draw(st.sampled_from(["Liver", "of Quxworth", "7734991", "", value, "Left kidney 12.03.1965"]))
+    return item
+
+
+_CONCEPTS = sorted((scheme, value) for scheme, names in concepts.items() for values in names.values() for value in values)
+coded = coded_concepts()
+
 _SKIPPED = {
     "PixelData",
     "FloatPixelData",
@@ -133,7 +156,8 @@ def elements(draw: st.DrawFn, children: st.SearchStrategy[Dataset]) -> DataEleme
     tag = draw(st.sampled_from(_TAGS))
     vr = dictionary_VR(tag).split(" or ")[0]
     if vr == "SQ":
-        return DataElement(tag, vr, Sequence(draw(st.lists(children, max_size=2))))
+        items = st.one_of(children, coded) if "Code" in keyword_for_tag(tag) else children
+        return DataElement(tag, vr, Sequence(draw(st.lists(items, max_size=2))))
     one = _BY_VR.get(vr, _TEXT)
     if dictionary_VM(tag) != "1" and vr in {"CS", "LO", "SH", "UI", "DS"} and draw(st.booleans()):
         return DataElement(tag, vr, draw(st.lists(one, min_size=2, max_size=3)))

@@ -52,6 +52,8 @@ def test_a_term_stays_whole_or_goes(value, left):
 @example("b1234b1234", frozenset())
 @example("19 03 65 chest", frozenset())
 @example("1/2/65", frozenset())
+@example("12:03:65", frozenset())
+@example("12 von 03 im 65", frozenset())
 def test_what_stays_is_what_the_verifier_accepts(text, banned):
     left = clean(text, banned)
     assert len(left) <= MAX_TEXT

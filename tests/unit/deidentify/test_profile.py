@@ -1,5 +1,8 @@
 """The profile: what survives of an identified object, and that nothing else does."""
 
+import os
+import random
+
 import pytest
 from deidentify_objects import MARKS, ct_slice, objects, value_for
 from hypothesis import HealthCheck, given, settings
@@ -9,11 +12,11 @@ from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence
 
 from cohortlab.deidentify import rules
-from cohortlab.deidentify.codes import known_meaning
+from cohortlab.deidentify.codes import _is_concept_id, known_meaning
 from cohortlab.deidentify.files import quiet
 from cohortlab.deidentify.profile import MAX_DEPTH, Profile
 from cohortlab.deidentify.pseudonyms import Pseudonyms
-from cohortlab.deidentify.verifier import names_in, verify
+from cohortlab.deidentify.verifier import _is_snomed, names_in, verify
 from cohortlab.errors import InvalidInputError
 
 PROFILE = Profile(Pseudonyms(b"s" * 32, "lesions"))
@@ -137,6 +140,27 @@ def test_codes_get_the_dictionarys_meaning():
     assert [(c.CodeValue, c.CodeMeaning) for c in made.AnatomicRegionSequence] == [("T-62000", known_meaning("SRT", "T-62000"))]
 
 
+@pytest.mark.parametrize(
+    ("value", "scheme", "kept"),
+    [("10200004", "SCT", True), ("10200005", "SCT", False), ("1075661000119104", "SCT", True), ("7734991", "SCT", False),
+     ("7197", "FMA", True), ("7734991", "FMA", False), ("7:1289", "MDC", True), ("7734991", "MDC", False)],
+)  # fmt: skip
+def test_a_number_is_a_code_only_in_the_form_of_its_scheme(value, scheme, kept):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "liver"
+    made = apply(ct_slice(AnatomicRegionSequence=[item]))
+    assert ("AnatomicRegionSequence" in made) == kept
+    assert verify(made) == []
+
+
+def test_two_ways_to_check_a_snomed_identifier_agree():
+    draw = random.Random(5)  # noqa: S311  nothing secret
+    numbers = [str(draw.randrange(10**5, 10**18)) for _ in range(3000)] + [f"{draw.randrange(10**6)}10{n % 10}" for n in range(3000)]
+    told = [_is_concept_id(number) for number in numbers]
+    assert told == [_is_snomed(number) for number in numbers]
+    assert 250 < sum(told) < 400, "about one in ten of those of the right kind"
+
+
 def deep(levels):
     item = Dataset()
     item.ReferencedSOPInstanceUID = "1.2.3"
@@ -211,7 +235,9 @@ def test_a_value_in_a_representation_that_is_not_the_attributes_goes(keyword, vr
     assert keyword not in apply(source)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=int(os.environ.get("COHORTLAB_EXAMPLES", "100")), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(objects())
 def test_the_verifier_accepts_whatever_the_profile_made(source):
     made = apply(source)

@@ -158,6 +158,15 @@ def code(value, scheme, meaning):
         (code("121311", "DCM", "Localizer"), True),
         (code("7734991", "NEU", "7734991"), False),
         (code("10200004", "SCT", "Liver 7734991123456"), False),
+        (code("10200005", "SCT", "Liver"), False),  # another check digit
+        (code("77349910", "SCT", "Liver"), False),  # no concept's partition
+        (code("1075661000119104", "SCT", "1075661000119104"), True),
+        (code("7:1289", "MDC", "7:1289"), True),
+        (code("7734991", "MDC", "7734991"), False),
+        (code("7734991", "FMA", "7734991"), False),
+        (code("7197", "FMA", "Liver"), True),
+        (code("236987", "RXNORM", "236987"), True),  # the only one that PS3.16 lists
+        (code("773499", "RXNORM", "773499"), False),
     ],
 )
 def test_a_coded_concept(clean, item, fine):
