@@ -90,8 +90,9 @@ export default {
       });
     };
     const onMessage = (content: unknown): void => {
-      const { kind, what } = content as { kind?: string; what?: string };
-      if (kind === "saved") viewer.say(what === "segmentation" ? "The segmentation was saved." : "The marks were saved.");
+      const { kind, what, name, problem } = content as { kind?: string; what?: string; name?: string; problem?: string };
+      if (kind === "saved") viewer.say(`${what === "segmentation" ? "The segmentation was" : "The marks were"} saved${name === undefined ? "" : ` as ${name}`}.`);
+      else if (kind === "failed") viewer.say((JSON.parse(problem ?? "{}") as { detail?: string }).detail ?? "That could not be done.");
     };
     model.on("change:label", onLabel);
     model.on("msg:custom", onMessage);

@@ -53,6 +53,7 @@ function bar(meta: SeriesMeta) {
   const rate = h("input", { type: "range", class: "rate", min: RATES.least, max: RATES.most, step: 1, "aria-label": "Slices a second", title: "Slices a second" });
   const frame = h("input", { type: "range", min: 0, max: Math.max(0, frameCount(meta) - 1), step: 1, "aria-label": meta.axis?.name.replaceAll("_", " ") ?? "Frame" });
   const frameName = h("span", { text: capital(meta.axis?.name.replaceAll("_", " ") ?? "") });
+  const moves = meta.planes.some(({ count }) => count > 1) || frameCount(meta) > 1;
   const element = h(
     "div",
     { class: "bar", role: "toolbar", "aria-label": "Viewer" },
@@ -60,7 +61,7 @@ function bar(meta: SeriesMeta) {
     h("span", { class: "group words", role: "radiogroup", "aria-label": "Plane", hidden: planes.size < 2 }, ...planes.values()),
     h("label", { hidden: meta.samples.length > 0 }, document.createTextNode("Window"), preset),
     h("label", { hidden: meta.axis === null }, frameName, frame),
-    h("span", { class: "group" }, buttons.play, rate),
+    h("span", { class: "group", hidden: !moves }, buttons.play, rate),
     h("span", { class: "group" }, buttons.rotate, buttons.across, buttons.down, buttons.invert),
     h("span", { class: "group" }, buttons.mpr),
     h("span", { class: "group" }, buttons.reset, buttons.panel, buttons.help),
