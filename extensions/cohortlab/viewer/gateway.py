@@ -95,6 +95,7 @@ from cohortlab.viewer.answers import NEVER, Answer, ArrayGoneError, SliceRequest
 from cohortlab.viewer.arrays import ARRAYS, Arrays
 from cohortlab.viewer.objects import object_answer
 from cohortlab.viewer.planes import Plane, plane_named, planes
+from cohortlab.viewer.slabs import SlabArray, Slabs
 from cohortlab.viewer.slices import Series
 
 _AUTO_WINDOW_PERCENTILES = (1, 99)
@@ -128,6 +129,7 @@ class Gateway:
         self._meta: dict[str, dict[str, Any]] = {}
         self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._opened: OrderedDict[tuple[str, tuple[int, int, int], str, int], Any] = OrderedDict()
+        self._slabs = Slabs()
         self._lock = threading.Lock()
 
     @classmethod
@@ -350,7 +352,7 @@ class Gateway:
         with self._lock:
             array = self._opened.get(key)
         if array is None:
-            array = stored.array(level)
+            array = SlabArray(stored.array(level), ref.attributes.dims, self._slabs, key)
             with self._lock:
                 self._opened[key] = array
                 while len(self._opened) > _OPENED:
