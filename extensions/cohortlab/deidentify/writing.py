@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence as Items
 
 from cohortlab.deidentify.codes import code_item
 from cohortlab.deidentify.report import Finding, Options, Reason
-from cohortlab.deidentify.rules import CODES
+from cohortlab.deidentify.rules import CODES, PIXEL_CLAIMS
 
 if TYPE_CHECKING:
     from cohortlab.deidentify.text import Rules, TextVerdict
@@ -18,9 +18,10 @@ COMPUTED: Final = "computed images: nobody is on them"
 PERSON: Final = "checked by a person"
 READER: Final = "read for text"
 BLANKED: Final = "regions blanked, then read for text"
-PLAIN: Final = "plain slices: headers only, not read for text"
+CLEANED: Final = PIXEL_CLAIMS[0]
 NONE: Final = "no pixels that people write on"
 _MOST_BOXES: Final = 5
+_FEW: Final = 4
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,9 @@ class Pixels:
 def look(data_sets: list[Dataset], options: Options, key: bytes) -> Pixels:
     """Look at the pixels of a series whose headers were de-identified and verified.
 
-    Plain CT, MR, PET and nuclear medicine is read only where region rules are given, and then a sample: the reader takes a few
-    slices of a real head for text, so that a sample would refuse at random. Everything else is read whole.
-    `options.pixels_checked` stands for the reader only
-    where all frames have to be looked at, for there a person can have done so. key: secret that picks the sample.
+    Of plain CT, MR, PET and nuclear medicine a sample is read, a small one where the source says that its pixels were cleaned (113101);
+    everything else whole. `options.pixels_checked` stands for the reader only where all frames have to be looked at, for there a person
+    can have done so. key: secret that picks the sample.
     """
     from cohortlab.deidentify import text  # noqa: PLC0415  seconds and a hundred megabytes, which a run that refuses all can do without
 
@@ -49,13 +49,17 @@ def look(data_sets: list[Dataset], options: Options, key: bytes) -> Pixels:
         return Pixels(data_sets, NONE)
     if options.pixels_checked and "sample" not in scopes:
         return Pixels(data_sets, PERSON)
-    if scopes == {"sample"} and not options.regions:
-        return Pixels(data_sets, PLAIN)
-    verdict = text.check_series(data_sets, _rules(options), key=key, pixels_checked=True)
+    few = scopes == {"sample"} and not options.regions and _says_clean(data_sets[0])
+    numbers = text.sample(len(data_sets), key, most=_FEW) if few else tuple(range(len(data_sets)))
+    verdict = text.check_series([data_sets[number] for number in numbers], _rules(options), key=key, pixels_checked=True)
     if not verdict.accepted:
-        return Pixels([], READER, tuple(_findings(verdict)))
+        return Pixels([], READER, tuple(_findings(verdict, numbers)))
     blanked = [_coded(data_set, verdict.codes) for data_set in text.masked(data_sets, verdict)] if verdict.masked else data_sets
     return Pixels(blanked, BLANKED if verdict.masked else READER)
+
+
+def _says_clean(data_set: Dataset) -> bool:
+    return any(str(item.CodeValue) == CLEANED for item in data_set.DeidentificationMethodCodeSequence)
 
 
 def _rules(options: Options) -> "Rules":
@@ -64,10 +68,10 @@ def _rules(options: Options) -> "Rules":
     return text.load_rules(options.regions) if options.regions else text.NO_RULES
 
 
-def _findings(verdict: "TextVerdict") -> list[Finding]:
-    """One finding for each reason, with the places of what was read: never what it says."""
+def _findings(verdict: "TextVerdict", numbers: Sequence[int]) -> list[Finding]:
+    """One finding for each reason, with the places of what was read: never what it says. numbers: the places of what was read in it all."""
     places = [
-        f"{f.box.width} x {f.box.height} pixels at column {f.box.x}, row {f.box.y} of image {f.instance + 1}, frame {f.frame + 1}"
+        f"{f.box.width} x {f.box.height} pixels at column {f.box.x}, row {f.box.y} of image {numbers[f.instance] + 1}, frame {f.frame + 1}"
         for f in verdict.found[:_MOST_BOXES]
     ]
     detail = "; ".join(places) + ("; and more" if len(verdict.found) > _MOST_BOXES else "")

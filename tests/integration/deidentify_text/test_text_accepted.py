@@ -30,19 +30,22 @@ def test_film_mammograms_are_accepted_with_their_lead_letters(views_of_breasts):
     assert sum(v.markers > 0 for v in verdicts) >= 6
 
 
-def test_a_head_phantom_is_accepted(test_data):
-    series = [dcmread(path) for path in sorted((test_data / "ct-head-phantom").iterdir())]
-    verdict = check_series(series, key=b"key of the gate")
+def test_slices_of_a_head_phantom_are_accepted(test_data):
+    """The third from below has a texture that reads as two letters in one picture of it, and as others in the next."""
+    series = sorted((dcmread(path) for path in (test_data / "ct-head-phantom").iterdir()), key=lambda d: d.ImagePositionPatient[2])
+    verdict = check_series([series[0], series[2], series[40], series[139]], key=b"key of the gate")
     assert (verdict.reasons, verdict.found) == ((), ())
-    assert (verdict.looked, verdict.frames) == (12, 140)
+    assert (verdict.looked, verdict.frames) == (4, 4)
 
 
-@pytest.mark.parametrize("folder", ["5.000000-t2tsecor-*", "6.000000-ep2ddifftraDYNDIST-*"])
-def test_prostates_are_accepted(test_data, folder):
+@pytest.mark.parametrize(("folder", "numbers"), [("5.000000-t2tsecor-*", (0, 9)), ("6.000000-ep2ddifftraDYNDIST-*", (5, 11, 45))])
+def test_prostates_are_accepted(test_data, folder, numbers):
+    """The forty-sixth of the diffusion series is a word in several pictures when the whole frame is taken for a line of writing."""
     (place,) = test_data.glob(f"prostatex/*/*/{folder}")
-    verdict = check_series([dcmread(path) for path in sorted(place.iterdir())], key=b"key of the gate")
+    files = sorted(place.iterdir())
+    verdict = check_series([dcmread(files[number]) for number in numbers], key=b"key of the gate")
     assert (verdict.reasons, verdict.found) == ((), ())
-    assert verdict.looked >= 12
+    assert verdict.looked == len(numbers)
 
 
 @pytest.mark.parametrize("name", ["localizer", "reference-scout"])

@@ -6,6 +6,9 @@ from deidentify_objects import ct_slice
 from PIL import Image, ImageDraw, ImageFont
 
 from cohortlab.deidentify import Options, Profile, Pseudonyms, Reason, verify, writing
+from cohortlab.deidentify.codes import code_item
+from cohortlab.deidentify.rules import CODES
+from cohortlab.deidentify.text import sample
 from cohortlab.errors import InvalidInputError
 
 SC, WORDS = "1.2.840.10008.5.1.4.1.1.7", "QUXWORTH ZEBEDEE"
@@ -65,11 +68,45 @@ def test_a_region_rule_blanks_and_is_read_again(tmp_path, height, fine):
     assert "113101" not in {str(code.CodeValue) for code in one.DeidentificationMethodCodeSequence}
 
 
+def plain_slices(count, written, **changes):
+    """De-identified CT slices of 200 rows and 400 columns, those of the numbers in `written` with a name on them."""
+    made = []
+    for number in range(count):
+        picture = Image.new("L", (400, 200), 20)
+        if number in written:
+            ImageDraw.Draw(picture).text((12, 8), WORDS, fill=255, font=ImageFont.load_default(28))
+        source = ct_slice(Rows=200, Columns=400, InstanceNumber=number + 1, **changes)
+        source.PixelData = np.asarray(picture).astype("<u2").tobytes()
+        made.append(PROFILE.apply(source)[0])
+    return made
+
+
+def test_a_sample_of_plain_slices_is_read(tmp_path):
+    found = writing.look(plain_slices(9, {8}), options(tmp_path), b"k")
+    assert [f.reason for f in found.findings] == [Reason.TEXT_FOUND]
+    assert "of image 9," in found.findings[0].detail
+
+
+def test_where_the_source_says_that_pixels_were_cleaned_few_are_read(tmp_path):
+    """First, middle and last of nine are among them, and a finding tells the slice's place in the series, not in the sample."""
+    claimed = plain_slices(9, {8})
+    for one in claimed:
+        one.DeidentificationMethodCodeSequence.append(code_item("113101", CODES["113101"]))
+    found = writing.look(claimed, options(tmp_path), b"k")
+    assert "of image 9," in found.findings[0].detail
+    unseen = set(range(9)) - set(sample(9, b"k", most=4))
+    for number in unseen:
+        claimed[number].PixelData = plain_slices(1, {0})[0].PixelData
+    claimed[8].PixelData = claimed[0].PixelData
+    assert len(unseen) == 5
+    assert writing.look(claimed, options(tmp_path), b"k").how == writing.READER
+
+
 def test_a_person_stands_for_the_reader_where_all_frames_are_looked_at(tmp_path):
     found = writing.look([capture(WORDS)], options(tmp_path, pixels_checked=True), b"k")
     assert (found.how, found.findings) == (writing.PERSON, ())
     plain = PROFILE.apply(ct_slice())[0]
-    assert writing.look([plain], options(tmp_path, pixels_checked=True), b"k").how == writing.PLAIN
+    assert writing.look([plain], options(tmp_path, pixels_checked=True), b"k").how == writing.READER
 
 
 def test_computed_images_show_nobody(tmp_path):

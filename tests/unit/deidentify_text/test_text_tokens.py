@@ -2,7 +2,7 @@
 
 import pytest
 
-from cohortlab.deidentify.text.tokens import is_letter, is_marker, is_shape, signs
+from cohortlab.deidentify.text.tokens import alike, is_letter, is_marker, is_shape, signs
 from cohortlab.deidentify.text.triage import Marks
 
 P, S = Marks.PROJECTION, Marks.PLANE
@@ -60,3 +60,12 @@ def test_shapes_are_no_letters():
 
 def test_signs_of_any_script():
     assert [signs(t) for t in ("SMITH^J", " -.", "李明", "Ж1", "é")] == [6, 0, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("Garcia, Maria", "GARRA MRIA", True), ("vears", "year's", True), ("XX", "XX", True), ("XX", "AOR", False), ("to", "es", False),
+     ("12.03.1961", "12961", True), ("李明", "李明", True), ("769", "", False)],
+)  # fmt: skip
+def test_readings_of_the_same_writing_are_alike(one, other, same):
+    assert alike(one, other) is same

@@ -2,15 +2,16 @@
 
 A neural text detector (PP-OCRv6, by differentiable binarisation: Liao et al. 2020) marks where writing may be, a recogniser reads each
 place the right way up, upside down and mirrored. Anatomy looks like single signs, an O around a head, and reads as nothing with
-confidence; writing is what reads as several signs with confidence. Both models lie in the wheel of `rapidocr` and run in this process;
-nothing is fetched from anywhere, and nothing here can be: no part of that package is asked to load them.
+confidence; writing is what reads as several signs with confidence, and reads alike in second looks at the same place (see `looks`). Both
+models lie in the wheel of `rapidocr` and run in this process; nothing is fetched from anywhere, and nothing here can be: no part of that
+package is asked to load them.
 """
 
 import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -21,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
-from rapidocr.utils.process_img import get_rotate_crop_image
 
-from cohortlab.deidentify.text.tokens import is_letter, is_marker, is_shape, signs
+from cohortlab.deidentify.text.looks import LOOKS, line, looks
+from cohortlab.deidentify.text.tokens import alike, is_letter, is_marker, is_shape, signs
 from cohortlab.deidentify.text.triage import Marks
 from cohortlab.deidentify.text.verdict import Box, Found, Length
 from cohortlab.deidentify.text.views import Picture, Tile, View, tiles, views
@@ -44,6 +45,8 @@ _MOST_BOXES: Final = 200  # of a tile: more places than that are texture
 _REMEMBERED: Final = 64  # tiles, of frames read before
 _EDGE: Final = 2  # pixels of a picture
 _SURER: Final = 0.2  # of confidence: one reading of a place against another one
+_WORD: Final = 4  # signs: more of them make a reading no clearer
+_HIGHEST, _LEAST_ASPECT = 0.5, 2  # of the frame's shorter side; of width to height: what is higher and no longer is no line
 _OVER, _SAME = 0.3, 0.7  # of the smaller box: from when on two boxes are over each other, and at the same place
 
 
@@ -52,6 +55,7 @@ class Limits:
     """When a reading counts as writing: the recogniser's confidence (mean over the signs, 0 to 1) that a text of so many signs needs.
 
     Signs that stand alone are no text, but `letters` of them that are read with `sure` in one frame are: letters far apart are a name too.
+    agreeing, agreeing_short: how many of the second looks have to read alike, of a text of more than three signs, and of a shorter one.
     """
 
     two: float = 0.85
@@ -59,6 +63,8 @@ class Limits:
     more: float = 0.55
     sure: float = 0.9
     letters: int = 6
+    agreeing: int = 3
+    agreeing_short: int = 4
 
     def passed(self, count: int, confidence: float) -> bool:
         """Whether a reading of `count` signs is writing."""
@@ -76,12 +82,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Place:
-    """A place with writing on it, by what it is; the text is gone. `kind`: text, marker or letter."""
+    """A place with writing on it, by what it is. `kind`: text, marker or letter. `text`: forgotten once second looks confirmed it."""
 
     box: Box
     confidence: float
     kind: str
     signs: int
+    text: str = ""
 
     @property
     def length(self) -> Length:
@@ -138,19 +145,38 @@ class Reader:
         key = hashlib.sha256(f"{view.name} {view.scale} {tile} {part.dtype} {part.shape} {marks}".encode() + part.tobytes()).digest()
         places = self._seen.pop(key, None)
         if places is None:
-            places = tuple(self._places(view, tile, marks))
+            places = tuple(self._places(view, tile, marks, part, (columns.start, rows.start)))
         self._seen[key] = places
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         return places
 
-    def _places(self, view: View, tile: Tile, marks: Marks) -> Iterator[_Place]:
+    def _places(self, view: View, tile: Tile, marks: Marks, part: NDArray[Any], first: tuple[int, int]) -> Iterator[_Place]:
+        """What is written on a tile. part: the same of the frame, from column and row `first` on."""
         picture = view.picture[tile.y : tile.y + tile.rows, tile.x : tile.x + tile.columns]
         for corners in self._detect(picture):
-            readings = self._recognise(np.asarray(get_rotate_crop_image(picture, corners.astype(np.float32))))
-            box = _box(corners, tile, view.scale)
-            if place := self._place(readings, box, marks, cut=_at_edge(corners, tile, view)):
+            if _too_high(corners, view):
+                continue
+            readings = self._recognise(line(picture, corners.astype(np.float32)))
+            place = self._place(readings, _box(corners, tile, view.scale), marks, cut=_at_edge(corners, tile, view))
+            if place is None:
+                continue
+            if place.kind != "text":
                 yield place
+            elif self._confirmed(place.text, part, (corners + np.array([tile.x, tile.y])) / view.scale - np.array(first)):
+                yield replace(place, text="")
+
+    def _confirmed(self, text: str, part: NDArray[Any], corners: NDArray[np.float64]) -> bool:
+        """Whether enough second looks at a place read alike."""
+        needed = self._limits.agreeing if signs(text) > 3 else self._limits.agreeing_short  # noqa: PLR2004  see `Limits`
+        agreed = 0
+        for number, picture in enumerate(looks(part, corners.astype(np.float32))):
+            if agreed + LOOKS - number < needed:
+                break
+            agreed += any(self._limits.passed(signs(read), sure) and alike(text, read) for read, sure in self._recognise(picture))
+            if agreed >= needed:
+                return True
+        return False
 
     def _place(self, readings: Sequence[tuple[str, float]], box: Box, marks: Marks, *, cut: bool) -> _Place | None:
         """What a place holds, by all its readings: text, an allowed marker, signs that stand alone, or nothing that was read for sure.
@@ -170,7 +196,8 @@ class Reader:
             for signed, sure, text in lines:
                 if (signed == count or sure == surest) and is_marker(text, marks, cut=cut):
                     return _Place(box, sure, "marker", signed)
-            return _Place(box, surest, "text", count)
+            clearest = max(lines, key=lambda reading: reading[1] * min(reading[0], _WORD))
+            return _Place(box, surest, "text", count, clearest[2])
         if not alone or is_shape(max(alone)[1]):
             return None
         confidence, text = max(alone)
@@ -245,6 +272,12 @@ def _box(corners: NDArray[np.int32], tile: Tile, scale: float) -> Box:
     x, y = (int(v) for v in np.floor((corners.min(axis=0) + corner) / scale))
     right, bottom = (int(v) for v in np.ceil((corners.max(axis=0) + corner) / scale))
     return Box(x, y, max(1, right - x), max(1, bottom - y))
+
+
+def _too_high(corners: NDArray[np.int32], view: View) -> bool:
+    """Whether a place is the whole of a small picture instead of a line of writing on it."""
+    sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+    return bool(sides.min() > _HIGHEST * min(view.picture.shape[:2]) and sides.max() < _LEAST_ASPECT * sides.min())
 
 
 def _at_edge(corners: NDArray[np.int32], tile: Tile, view: View) -> bool:

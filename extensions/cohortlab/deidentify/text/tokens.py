@@ -5,6 +5,7 @@ stands alone identifies nobody. The lists are closed: a mark with anything besid
 """
 
 import re
+from difflib import SequenceMatcher
 from typing import Final
 
 from cohortlab.deidentify.text.triage import Marks
@@ -19,6 +20,7 @@ _POSITIONS: Final = ("HFS", "HFP", "FFS", "FFP", "HFDR", "HFDL", "FFDR", "FFDL")
 _AXES: Final = ("RL", "AP", "HF")
 _BETWEEN: Final = re.compile(r"[^0-9A-Z]+")
 _SHAPES: Final = frozenset("0OoQDCcU1IlJ|-_./\\()[]<>\u4e00\u53e3\u3007\u25a1 ")  # the last: strokes and boxes of Chinese writing
+_ALIKE: Final = 0.5  # of the signs in common: Garcia read as Garra is alike, as HLO is not
 _LOOKALIKES: Final = str.maketrans("01|!", "OLLL")
 
 
@@ -38,6 +40,12 @@ _PLANE: Final = frozenset({a + b for one in _AXES for other in _AXES if one != o
 def signs(text: str) -> int:
     """How many letters and digits a text has, of any script."""
     return sum(c.isalnum() for c in text)
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two readings of a place are of the same writing: at least half of their letters and digits in common, in their order."""
+    plain, against = ("".join(c for c in text.upper() if c.isalnum()) for text in (one, other))
+    return SequenceMatcher(None, plain, against, autojunk=False).ratio() >= _ALIKE
 
 
 def is_letter(text: str, marks: Marks) -> bool:

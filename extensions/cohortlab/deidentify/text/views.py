@@ -48,7 +48,7 @@ def grey(frame: NDArray[Any]) -> NDArray[np.float32]:
     return values if finite.all() else np.where(finite, values, values[finite].min() if finite.any() else 0).astype(np.float32)
 
 
-def _spread(values: NDArray[np.float32]) -> tuple[float, float]:
+def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
     """The range without the extremes; the whole range where most of the frame is one value."""
     low, high = (
         float(v) for v in np.percentile(values[:: max(1, values.shape[0] // 1024), :: max(1, values.shape[1] // 1024)], (_LOW, _HIGH))
@@ -69,6 +69,11 @@ def plain(frame: NDArray[Any]) -> NDArray[np.uint8]:
     return _bytes(values, float(values.min()), float(values.max()))
 
 
+def spread(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """From black to white over the range without the extremes."""
+    return _bytes(values, *_limits(values))
+
+
 def strokes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Only what is as thin as a stroke: white and black top-hat (Serra 1982), light strokes above middle grey and dark ones below it."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE, STROKE))
@@ -79,7 +84,7 @@ def strokes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def flattened(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Each pixel against mean and standard deviation of its surroundings (local contrast normalisation)."""
-    low, high = _spread(values)
+    low, high = _limits(values)
     reach = (high - low) / 2
     clipped = np.clip(values, low - reach, high + reach)
     difference = clipped - np.asarray(cv2.GaussianBlur(clipped, (0, 0), _SPREAD))
@@ -108,8 +113,8 @@ FAINTEST: Final = 0.03
 FAINTEST_LARGE: Final = 0.1
 """The same on large frames, which are mammograms and radiographs: the grain of a film is about 0.05."""
 _WINDOW = 24  # pixels: two letters of 12 pixels height lie in such a window, and have more than
-_LEAST_PIXELS = 24  # pixels of stroke in it
-_MARGIN = 3  # cells around what is worthwhile: the rest of a line, and ground for the detector
+_LEAST_PIXELS = 40  # pixels of stroke in it
+_MARGIN = 2  # cells around what is worthwhile: the rest of a line, and ground for the detector
 
 
 def worthwhile(values: NDArray[np.float32], faintest: float) -> NDArray[np.bool_]:
@@ -133,16 +138,17 @@ def worthwhile(values: NDArray[np.float32], faintest: float) -> NDArray[np.bool_
 
 
 def _range(values: NDArray[np.float32]) -> float:
-    low, high = _spread(values)
+    low, high = _limits(values)
     return max(high - low, 1e-9)
 
 
-def _three(picture: NDArray[np.uint8]) -> Picture:
+def three(picture: NDArray[np.uint8]) -> Picture:
+    """The same grey in each of three samples; colours stay."""
     return picture if picture.ndim > _GREY_DIMENSIONS else np.repeat(picture[..., None], 3, axis=2)
 
 
 def _enlarged(picture: NDArray[np.uint8], times: int) -> Picture:
-    return _three(np.asarray(cv2.resize(picture, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), dtype=np.uint8))
+    return three(np.asarray(cv2.resize(picture, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), dtype=np.uint8))
 
 
 def views(frame: NDArray[Any]) -> Iterator[View]:
@@ -155,8 +161,8 @@ def views(frame: NDArray[Any]) -> Iterator[View]:
     worth = worthwhile(values, FAINTEST)
     thin, whole = strokes(values), plain(frame)
     larger = (2, 4) if min(rows, columns) <= _SMALL else (2,)
-    yield View("strokes", 1, _three(thin), worth)
-    yield View("plain", 1, _three(whole), worth)
+    yield View("strokes", 1, three(thin), worth)
+    yield View("plain", 1, three(whole), worth)
     for times in larger:
         yield View("strokes", times, _enlarged(thin, times), np.kron(worth, np.ones((times, times), dtype=bool)))
     if min(rows, columns) <= _SMALL:
@@ -164,32 +170,43 @@ def views(frame: NDArray[Any]) -> Iterator[View]:
             yield View("plain", times, _enlarged(whole, times), np.kron(worth, np.ones((times, times), dtype=bool)))
     else:
         half = np.asarray(cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.float32)
-        yield View("strokes", 0.5, _three(strokes(half)), worthwhile(half, FAINTEST))
+        yield View("strokes", 0.5, three(strokes(half)), worthwhile(half, FAINTEST))
 
 
 def _large(values: NDArray[np.float32]) -> Iterator[View]:
     """Views of a frame that is large enough to show small letters as they are; each coarser scale shows larger ones."""
-    yield View("strokes", 1, _three(strokes(values)), worthwhile(values, FAINTEST_LARGE))
+    yield View("strokes", 1, three(strokes(values)), worthwhile(values, FAINTEST_LARGE))
     scale = 1.0
     while min(values.shape) > 2 * _COARSEST:
         scale /= 2
         values = np.asarray(cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.float32)
         name, picture = ("flattened", flattened(values)) if scale == 0.5 else ("strokes", strokes(values))  # noqa: PLR2004  half
-        yield View(name, scale, _three(picture), worthwhile(values, FAINTEST_LARGE))
+        yield View(name, scale, three(picture), worthwhile(values, FAINTEST_LARGE))
     everywhere = np.ones_like(worthwhile(values, FAINTEST_LARGE))
-    yield View("plain", scale, _three(_bytes(values, float(values.min()), float(values.max()))), everywhere)
+    yield View("plain", scale, three(_bytes(values, float(values.min()), float(values.max()))), everywhere)
 
 
 def tiles(view: View, side: int, overlap: int) -> Iterator[Tile]:
-    """Rectangles around all worthwhile cells that touch each other, each in tiles of at most `side` pixels that share `overlap` pixels."""
+    """Rectangles around all worthwhile cells that touch each other, each in tiles of at most `side` pixels that share `overlap` pixels.
+
+    A tile is cut down to the worthwhile cells in it, for what lies around them costs as much to look at.
+    """
     rows, columns = view.picture.shape[:2]
-    for top, left, bottom, right in _rectangles(view.worth):
-        y0, x0, y1, x1 = top * CELL, left * CELL, min(bottom * CELL, rows), min(right * CELL, columns)
+    for top_cell, left_cell, bottom_cell, right_cell in _rectangles(view.worth):
+        y0, x0, y1, x1 = top_cell * CELL, left_cell * CELL, min(bottom_cell * CELL, rows), min(right_cell * CELL, columns)
         for y, height in _spans(y0, y1, side, overlap):
             for x, width in _spans(x0, x1, side, overlap):
-                last_row, last_column = -(-(y + height) // CELL), -(-(x + width) // CELL)
-                if view.worth[y // CELL : last_row, x // CELL : last_column].any():
-                    yield Tile(y, x, height, width)
+                inside = view.worth[y // CELL : -(-(y + height) // CELL), x // CELL : -(-(x + width) // CELL)]
+                if inside.any():
+                    top, bottom = _cut(inside.any(axis=1), y, height)
+                    left, right = _cut(inside.any(axis=0), x, width)
+                    yield Tile(top, left, bottom - top, right - left)
+
+
+def _cut(worth: NDArray[np.bool_], start: int, length: int) -> tuple[int, int]:
+    """First pixel and end of the worthwhile cells between `start` and `start + length`; the first cell holds `start`."""
+    cells = np.flatnonzero(worth) + start // CELL
+    return max(start, int(cells[0]) * CELL), min(start + length, (int(cells[-1]) + 1) * CELL)
 
 
 def _rectangles(worth: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
