@@ -162,7 +162,9 @@ class Cluster:
     def _container(self, pod: Object, state: Object, *, phase: str = "Pending", ready: bool = False, **more: Any) -> None:
         status = pod["status"]
         old = status.get("containerStatuses", [{"restartCount": 0, "lastState": {}}])[0]
-        container = {"name": pod["spec"]["containers"][0]["name"], "state": state, "ready": ready, "restartCount": old["restartCount"]}
+        wanted = pod["spec"]["containers"][0]
+        container = {"name": wanted["name"], "image": wanted["image"], "imageID": wanted["image"], "containerID": ""}
+        container |= {"state": state, "ready": ready, "restartCount": old["restartCount"]}
         container["lastState"] = old["lastState"]
         container |= more
         status |= {"phase": phase, "containerStatuses": [container], "podIP": "127.0.0.1" if phase == "Running" else None}

@@ -64,4 +64,5 @@ def _kubernetes(c: Any, settings: Settings, hub_port: int) -> None:
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
         "--ServerApp.jpserver_extensions=cohortlab.viewer=True",
+        "--ServerApp.jpserver_extensions=cohortlab.session=True",
     ]

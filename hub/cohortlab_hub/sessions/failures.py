@@ -73,9 +73,9 @@ def too_late(pod: Mapping[str, Any] | None, events: Iterable[Mapping[str, Any]],
     return Failure("timeout", f"The session did not start within {minutes:g} minutes.", _AGAIN, _detail(pod, told) if pod else "")
 
 
-def refused(status: int, body: str) -> Failure:
+def refused(status: int, body: str | bytes | None) -> Failure:
     """The API refused to create a pod or a claim: `status` is HTTP's, `body` its Status object as it came."""
-    message = _message(body)
+    message = _message(body.decode(errors="replace") if isinstance(body, bytes) else body or "")
     detail = f"HTTP {status}: {message}"[:_LONGEST_DETAIL]
     if status == HTTPStatus.FORBIDDEN and "exceeded quota" in message:
         return Failure(

@@ -34,7 +34,7 @@ from cohortlab_hub.sessions.settings import GpuRequest, Kubernetes
 from cohortlab_hub.sessions.watches import Events, Pods
 from cohortlab_hub.settings import Settings
 
-_CREATE_SECONDS, _TRIES = 30.0, 4
+_CREATE_SECONDS, _TRIES = 20.0, 4
 _RETRY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -62,6 +62,7 @@ def apply_options(spawner: "KubernetesSpawner", options: Mapping[str, Any]) -> N
         spawner.choice = profiles.choose(options, spawner.settings, spawner.user.name, spawner.person.groups)
     except CohortlabError as error:
         raise NoProfileError(error) from None
+    spawner.user_options = {"profile": spawner.choice.name, "project": spawner.choice.project}
 
 
 class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
@@ -115,6 +116,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
         env: dict[str, str] = dict(super().get_env())
         if self.choice is not None and self.choice.profile.image is not None:
             env["JUPYTER_IMAGE"] = env["JUPYTER_IMAGE_SPEC"] = self.choice.profile.image
+        env["JUPYTERHUB_ACTIVITY_INTERVAL"] = "60"  # seconds: well below any idle limit and its warning
         env["COHORTLAB_TRUSTED_KEYS"] = ",".join(self.settings.trusted_keys)
         env["COHORTLAB_SERVICE_URL"] = self.kubernetes.service_url
         return env
@@ -200,7 +202,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
                 await self._ensure_home()
             uid = await self._create(manifest)
         pod = await self._running(uid)
-        self.orm_spawner.user_options = {"profile": choice.name, "project": choice.project}
+        self.orm_spawner.user_options = dict(self.user_options)
         url: str = self._get_pod_url(pod)
         return url
 
@@ -210,12 +212,12 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
             made = await self._call(self.api.create_namespaced_persistent_volume_claim, self.namespace, claim)
         except ApiException as error:
             if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.FORBIDDEN}:
-                raise StartFailedError(failures.refused(error.status, str(error.body))) from None
+                raise StartFailedError(failures.refused(error.status, error.body)) from None
             try:
                 made = await self._call(self.api.read_namespaced_persistent_volume_claim, self.pvc_name, self.namespace)
             except ApiException:
-                raise StartFailedError(failures.refused(error.status, str(error.body))) from None
-        if (made.metadata.annotations or {}).get(pods.PERSON, self.user.name) != self.user.name:
+                raise StartFailedError(failures.refused(error.status, error.body)) from None
+        if made["metadata"].get("annotations", {}).get(pods.PERSON, self.user.name) != self.user.name:
             why = failures.Failure("home", "The home of your name belongs to somebody else.", "Tell whoever runs this workbench.")
             raise StartFailedError(why)
         self._pvc_exists = True
@@ -227,36 +229,45 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
                 made = await self._call(self.api.create_namespaced_pod, self.namespace, manifest)
             except ApiException as error:
                 if error.status != HTTPStatus.CONFLICT:
-                    raise StartFailedError(failures.refused(error.status, str(error.body))) from None
-                if await self._is_mine(manifest):
-                    made = await self._call(self.api.read_namespaced_pod, self.pod_name, self.namespace)
-                    return str(made.metadata.uid)
+                    raise StartFailedError(failures.refused(error.status, error.body)) from None
+                uid = await self._made_already(manifest)
+                if uid is not None:
+                    return uid
                 await self.stop(now=True)
             else:
-                return str(made.metadata.uid)
+                return str(made["metadata"]["uid"])
         raise StartFailedError(failures.refused(HTTPStatus.CONFLICT, "the pod of an earlier session does not go away"))
 
-    async def _is_mine(self, manifest: pods.Manifest) -> bool:
-        """Whether the pod that is there is the one of this very start, whose creation was answered too late."""
+    async def _made_already(self, manifest: pods.Manifest) -> str | None:
+        """The uid of the pod that is there, if it is the one of this very start, whose creation was answered too late."""
         try:
             there = await self._call(self.api.read_namespaced_pod, self.pod_name, self.namespace)
         except ApiException:
-            return False
-        wanted = {entry["name"]: entry["value"] for entry in manifest["spec"]["containers"][0]["env"]}
-        token = {entry.name: entry.value for entry in there.spec.containers[0].env or []}.get("JUPYTERHUB_API_TOKEN")
-        return there.metadata.deletion_timestamp is None and token == wanted["JUPYTERHUB_API_TOKEN"]
+            return None
+        mine = _token(manifest) == _token(there) and "deletionTimestamp" not in there["metadata"]
+        return str(there["metadata"]["uid"]) if mine else None
 
-    async def _call(self, method: Any, *arguments: Any) -> Any:
-        """Call the API; what is silent or busy is asked again. Raises `ApiException`, and `StartFailedError` when it stays so."""
+    async def _call(self, method: Any, *arguments: Any) -> dict[str, Any]:
+        """The API's answer to a call as it came; what is silent or busy is asked again.
+
+        Raises `ApiException` with the body as text, and `StartFailedError` when it stays silent. (The client would make an object of
+        every part of a pod, which is what most of a start's processor time would go to.)
+        """
         for attempt in range(_TRIES):
             try:
                 async with asyncio.timeout(_CREATE_SECONDS / _TRIES):
-                    return await method(*arguments)
+                    answer = await method(*arguments, _preload_content=False)
+                    body = await answer.text()
             except (TimeoutError, aiohttp.ClientError):
                 pass
-            except ApiException as error:
-                if error.status not in _RETRY or attempt == _TRIES - 1:
-                    raise
+            else:
+                if answer.status < HTTPStatus.BAD_REQUEST:
+                    made: dict[str, Any] = json.loads(body)
+                    return made
+                if answer.status not in _RETRY or attempt == _TRIES - 1:
+                    error = ApiException(status=answer.status, reason=answer.reason)
+                    error.body = body.encode()
+                    raise error
             await asyncio.sleep(0.25 * 2**attempt)
         raise StartFailedError(failures.unanswered())
 
@@ -417,3 +428,9 @@ def _in_queue(place: Place) -> dict[str, Any]:
     """An event of the waiting page: a place in the queue."""
     queue = {"position": place.position, "estimate": place.estimate.isoformat() if place.estimate else None, "why": place.why}
     return {"progress": 5, "message": f"Waiting for a GPU: you are number {place.position}. {place.why}", "queue": queue}
+
+
+def _token(pod: Mapping[str, Any]) -> str | None:
+    """JupyterHub's token in the pod: each start has its own."""
+    variables = pod["spec"]["containers"][0].get("env") or []
+    return next((entry.get("value") for entry in variables if entry["name"] == "JUPYTERHUB_API_TOKEN"), None)

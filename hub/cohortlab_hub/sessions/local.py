@@ -137,6 +137,7 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
             arguments.append("--allow-root")
         if find_spec("cohortlab.viewer") is not None:
             arguments.append("--ServerApp.jpserver_extensions=cohortlab.viewer=True")
+            arguments.append("--ServerApp.jpserver_extensions=cohortlab.session=True")
         return arguments
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kubespawner.reflector import ResourceReflector
-from traitlets import observe
+from traitlets import validate
 
 Resource = Mapping[str, Any]
 
@@ -41,15 +41,15 @@ class _Watch(ResourceReflector):  # type: ignore[misc]  # kubespawner has no typ
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
         super().__init__(*arguments, **more)
 
-    @observe("resources")
-    def _replaced(self, change: Any) -> None:
-        """A full list came: everything may have changed."""
-        if not isinstance(change.new, _Told):
-            self.resources = _Told(change.new, self._changed)
-            self._listed()
-            self._wake(*self._listeners)
+    @validate("resources")
+    def _list_came(self, proposal: Any) -> _Told:
+        """A full list came: everything may have changed. Not `observe`: that is silent when the new list equals the old one."""
+        told = _Told(proposal.value, self._changed)
+        self._listed(told)
+        self._wake(*self._listeners)
+        return told
 
-    def _listed(self) -> None:
+    def _listed(self, resources: Mapping[str, Resource]) -> None:
         """All entries are new."""
 
     def _changed(self, key: str, _before: Resource | None, _after: Resource | None) -> None:
@@ -104,9 +104,9 @@ class Events(_Watch):
         events = sorted(self._of.get(key, {}).values(), key=_when)
         return events if uid is None else [event for event in events if event["involvedObject"].get("uid") == uid]
 
-    def _listed(self) -> None:
+    def _listed(self, resources: Mapping[str, Resource]) -> None:
         self._of.clear()
-        for name, event in self.resources.items():
+        for name, event in resources.items():
             self._of[_pod(event)][name] = event
 
     def _changed(self, key: str, before: Resource | None, after: Resource | None) -> None:

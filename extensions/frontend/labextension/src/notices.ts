@@ -34,8 +34,15 @@ export function toSave(notices: readonly Notice[], saved: ReadonlySet<string>, n
     .map((one) => one.id);
 }
 
+/** Whether the page belongs to a hub's session, by Jupyter's page configuration: only a hub stops sessions. */
+export function ofHub(config: string): boolean {
+  const { hubPrefix } = JSON.parse(config) as { hubPrefix?: unknown };
+  return typeof hubPrefix === "string" && hubPrefix !== "";
+}
+
 /** Show the banner of `server`'s notices in JupyterLab, for as long as the page lives. */
 export function addBanner(app: Application, server: Server): void {
+  if (!ofHub(document.getElementById("jupyter-config-data")?.textContent ?? "{}")) return;
   const banner = document.createElement("aside");
   banner.id = "cohortlab-notices";
   banner.setAttribute("role", "alert");
