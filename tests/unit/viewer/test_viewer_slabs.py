@@ -13,6 +13,11 @@ from cohortlab.viewer.slabs import SlabArray, Slabs
 SHAPE = (2, 10, 30, 20)
 
 
+@pytest.fixture(autouse=True)
+def _deep(monkeypatch):
+    monkeypatch.setattr(slabs, "SHALLOW", 3)
+
+
 @pytest.fixture
 def array(tmp_path):
     made = zarr.create_array(tmp_path / "a.zarr", shape=SHAPE, dtype="int16", chunks=(1, 4, 8, 8), shards=(1, 12, 32, 24))
@@ -80,6 +85,18 @@ def test_a_slab_that_is_too_large_is_not_made(array, monkeypatch):
     for _ in range(2):
         np.testing.assert_array_equal(cut[0, 3, :, :], array[0, 3])
     assert (counted.reads, kept._bytes) == (2, 0)
+
+
+def test_shallow_chunks_are_read_in_part(array, monkeypatch):
+    monkeypatch.setattr(slabs, "SHALLOW", 8)
+    counted = Counted(array)
+    cut = SlabArray(counted, ("t", "z", "y", "x"), Slabs(), "a")
+    for index in range(4):
+        np.testing.assert_array_equal(cut[0, index, :, :], array[0, index])
+    assert counted.reads == 4
+    for index in range(8):
+        np.testing.assert_array_equal(cut[0, :, index, :], array[0, :, index])
+    assert counted.reads == 5
 
 
 def test_many_askers_read_once():
