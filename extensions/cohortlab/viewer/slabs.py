@@ -18,7 +18,7 @@ LARGEST_SLAB = 48 * 2**20
 """Slabs that are larger are not made: their slices are read one by one."""
 
 SHALLOW = 32
-"""Of chunks that are less deep a slice is decoded in part, which is faster than a slab: measured, 11 ms against 70 for 512 x 512 of 16 deep."""
+"""Of chunks less deep a slice is decoded in part, which is faster than a slab: 11 ms against 70 for 512 x 512, 16 deep, when measured."""
 
 
 class Slabs:
