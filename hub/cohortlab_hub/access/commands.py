@@ -33,12 +33,14 @@ def _show(found: list[GrantRecord], *, as_json: bool) -> None:
         return
     for grant in found:
         state = f"revoked {grant.revoked_at:%Y-%m-%d}" if grant.revoked_at else f"until {grant.until:%Y-%m-%d}" if grant.until else "no end"
-        typer.echo(f"{grant.id}  {grant.subject_kind} {grant.subject}  {grant.dataset}  {grant.condition.value}  {state}")
+        typer.echo(
+            f"{grant.id}  {grant.subject_kind} {grant.subject}  {grant.dataset}  {grant.condition.value}  {state}  by {grant.granted_by}"
+        )
 
 
 @grants.command("add")
 def add(
-    dataset: Annotated[str, typer.Argument(help="Dataset id.")],
+    datasets: Annotated[list[str], typer.Argument(help="Dataset ids.")],
     *,
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
     person: Annotated[str | None, typer.Option(help="Account name.")] = None,
@@ -53,25 +55,28 @@ def add(
     workbench: Workbench = _DEMO,
     as_json: Json = False,
 ) -> None:
-    """Grant a person or a group a dataset."""
+    """Grant a person or a group datasets: all of them, or none when one is not right."""
     if (person is None) == (group is None):
         raise typer.BadParameter("give either --person or --group")
     settings = load(workbench)
     try:
-        new = NewGrant(
-            subject_kind="group" if group else "person",
-            subject=group or person or "",
-            dataset=dataset,
-            condition=condition,
-            purpose=purpose,
-            until=until.replace(tzinfo=UTC) if until else None,
-            reason=reason,
-        )
+        wanted = [
+            NewGrant(
+                subject_kind="group" if group else "person",
+                subject=group or person or "",
+                dataset=dataset,
+                condition=condition,
+                purpose=purpose,
+                until=until.replace(tzinfo=UTC) if until else None,
+                reason=reason,
+            )
+            for dataset in datasets
+        ]
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
         raise InvalidInputError(f"The grant is not right: {wrong}.") from None
     with records.opened(settings.database_url) as database:
-        _show([record.add(database, _actor(), new, set(settings.datasets))], as_json=as_json)
+        _show([record.add(database, _actor(), new, set(settings.datasets)) for new in wanted], as_json=as_json)
 
 
 @grants.command("list")

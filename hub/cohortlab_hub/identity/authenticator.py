@@ -9,6 +9,7 @@ count no longer and the person must sign in again.
 
 import asyncio
 import time
+from collections import defaultdict
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -33,6 +34,7 @@ from cohortlab_hub.settings import Settings
 
 _OURS = "cohortlab"
 _DISCOVERY_SECONDS = 3600.0
+_JUST_NOW = 0.8  # seconds: for who waited while another request asked
 _silent: ContextVar[bool] = ContextVar("provider_silent", default=False)
 
 
@@ -81,6 +83,8 @@ class WorkbenchAuthenticator(GenericOAuthenticator):  # type: ignore[misc]  # oa
         super().__init__(**kwargs)
         self._discovered = float("-inf")
         self._sign_out = ""
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._recent: dict[str, tuple[float, bool]] = {}
         self._records = arrivals.Arrivals(self.settings)
         passports = self.settings.passports
         self._passports = Reader(passports, self.login.client_id) if passports is not None else None
@@ -179,11 +183,24 @@ class WorkbenchAuthenticator(GenericOAuthenticator):  # type: ignore[misc]  # oa
     async def run_post_auth_hook(self, handler: Any, auth_model: dict[str, Any]) -> dict[str, Any]:
         """Who is admitted has arrived. Raises `HTTPError` (403) when the name is another identity's."""
         model: dict[str, Any] = await super().run_post_auth_hook(handler, auth_model)
+        self._recent.pop(model["name"], None)
         await self._arrive(model, None)
         return model
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
-        """True: as before; False: they must sign in again, and belong to no group until then; else the new model."""
+        """True: as before; False: they must sign in again, and belong to no group until then; else the new model.
+
+        One at a time for a person: where refresh tokens are good for one use, two requests with the same one would end the sign-in.
+        """
+        async with self._locks[user.name]:
+            at, before = self._recent.get(user.name, (float("-inf"), False))
+            if time.monotonic() - at < _JUST_NOW:
+                return before
+            model = await self._refresh(user, handler, **kwargs)
+            self._recent[user.name] = time.monotonic(), bool(model)
+            return model
+
+    async def _refresh(self, user: Any, handler: Any, **kwargs: Any) -> Any:
         _silent.set(False)
         before = {group.name for group in user.groups}
         try:
