@@ -42,6 +42,8 @@ export interface SeriesMeta {
   dims: string[];
   dtype: string;
   affine: Affine | null;
+  /** mm a voxel, along the last axes of `dims` that are of space; null where it is not known. */
+  spacing: (number | null)[];
   planes: Plane[];
   window: [number, number] | null;
   units: string | null;

@@ -65,7 +65,7 @@ function volumeQuery({ level, frame, version }: VolumeAddress): Query {
 }
 
 /** What a description may leave out. */
-const NOTHING_SAID = { dtype: "", affine: null, samples: [], suv: null, space: "patient", tiles: null, segments: [], segmentations: [], frame: null } as const;
+const NOTHING_SAID = { dtype: "", affine: null, spacing: [], samples: [], suv: null, space: "patient", tiles: null, segments: [], segmentations: [], frame: null } as const;
 
 interface Running {
   promise: Promise<Slice | Volume>;
@@ -142,6 +142,8 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
     volume: (address, signal) => shared(`${seriesPath(address.series)}/volume`, volumeQuery(address), pixels(parseVolume), signal),
     prefetch(addresses, asker = cache) {
       prefetching.get(asker)?.abort();
+      prefetching.delete(asker);
+      if (addresses.length === 0) return;
       const abort = new AbortController();
       prefetching.set(asker, abort);
       const left = [...addresses];

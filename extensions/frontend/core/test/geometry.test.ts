@@ -6,7 +6,7 @@ import { createStore, initialState, planeOf } from "../src/state";
 import { report, reportText, type Mark } from "../src/tools/marks";
 import { planes, sample } from "./sample";
 
-const [, coronal] = planes as [(typeof planes)[0], (typeof planes)[0]];
+const [axial, coronal] = planes as [(typeof planes)[0], (typeof planes)[0]];
 const oblique: Affine = [
   [0.1, 0.02, 0.49, -20],
   [-0.4, 0.48, 0.01, -16],
@@ -61,11 +61,19 @@ describe("reports", () => {
   it("measure voxels of 0.5 mm in mm, and the values inside", () => {
     const found = report(meta, planeOf(meta, "axial"), mark("rectangle", [[4, 9.5, 9.5], [4, 9.5, 13.5], [4, 13.5, 13.5], [4, 13.5, 9.5]]), slice);
     expect(found).toMatchObject({ area_mm2: 4, voxels: 16, mean: expect.closeTo(11.5), min: 10, max: 13 });
-    expect(reportText(meta, found)).toEqual(["4.0 mm²", "11.5 ± 1.1 HU", "10 to 13 HU"]);
+    expect(reportText(meta, axial, found)).toEqual(["4.0 mm²", "11.5 ± 1.1 HU", "10 to 13 HU"]);
+  });
+
+  it("are in pixels where nothing tells how large those are", () => {
+    const ultrasound = sample({ affine: null, spacing: [null, null], dims: ["y", "x"], planes: [{ ...axial, right: { ...axial.right, spacing: 1 }, down: { ...axial.down, spacing: 1 } }] });
+    const found = report(ultrasound, planeOf(ultrasound, "axial"), mark("length", [[4, 0, 0], [4, 3, 4]]), null);
+    expect(reportText(ultrasound, planeOf(ultrasound, "axial"), found)).toEqual(["5.0 px"]);
+    const xray = sample({ affine: null, spacing: [0.1, 0.1], dims: ["y", "x"] });
+    expect(reportText(xray, axial, { length_mm: 5 })).toEqual(["5.0 mm"]);
   });
 
   it("measure a length between voxels", () => {
-    expect(reportText(meta, report(meta, planeOf(meta, "axial"), mark("length", [[4, 0, 0], [4, 0, 41]]), null))).toEqual(["20.5 mm"]);
+    expect(reportText(meta, axial, report(meta, planeOf(meta, "axial"), mark("length", [[4, 0, 0], [4, 0, 41]]), null))).toEqual(["20.5 mm"]);
     expect(report(meta, planeOf(meta, "axial"), mark("point", [[4, 0, 0]]), slice)).toEqual({});
   });
 });

@@ -32,6 +32,7 @@ export function sample(changes: Partial<SeriesMeta> = {}): SeriesMeta {
       [2, 0, 0, 100],
       [0, 0, 0, 1],
     ],
+    spacing: [2, 0.5, 0.5],
     planes,
     window: [40, 400],
     units: "HU",

@@ -32,6 +32,13 @@ export function affineOf(meta: SeriesMeta): Affine {
   return ownAffine(spacing);
 }
 
+/** Whether lengths in a plane are known in mm: an ultrasound or a photograph may only have pixels. */
+export function inMillimetres(meta: SeriesMeta, plane: Plane): boolean {
+  if (meta.affine !== null) return true;
+  const axes = meta.dims.filter((name) => name === "z" || name === "y" || name === "x");
+  return [plane.right, plane.down].every(({ axis }) => (meta.spacing[axes.indexOf(axis)] ?? null) !== null);
+}
+
 /** A mark's points in mm. */
 export function inPatient(meta: SeriesMeta, points: readonly Vector3[]): Vector3[] {
   const affine = affineOf(meta);
@@ -80,15 +87,17 @@ export function isComplete(mark: Mark): boolean {
 
 const number = (value: number, digits = 1): string => value.toFixed(digits).replace("-", "−");
 
-/** The lines beside a mark on the screen. */
-export function reportText(meta: SeriesMeta, found: Report): string[] {
+/** The lines beside a mark on the screen. Where no mm are known, lengths are in pixels and areas in pixels squared. */
+export function reportText(meta: SeriesMeta, plane: Plane, found: Report): string[] {
   const units = meta.units === null ? "" : ` ${meta.units}`;
+  const known = inMillimetres(meta, plane);
+  const length = known ? "mm" : "px";
   const lines: string[] = [];
   if (found.length_mm !== undefined) {
-    lines.push(found.short_mm === undefined ? `${number(found.length_mm)} mm` : `${number(found.length_mm)} × ${number(found.short_mm)} mm`);
+    lines.push(found.short_mm === undefined ? `${number(found.length_mm)} ${length}` : `${number(found.length_mm)} × ${number(found.short_mm)} ${length}`);
   }
   if (found.angle_deg !== undefined) lines.push(`${number(found.angle_deg)}°`);
-  if (found.area_mm2 !== undefined) lines.push(found.area_mm2 >= 1000 ? `${number(found.area_mm2 / 100)} cm²` : `${number(found.area_mm2)} mm²`);
+  if (found.area_mm2 !== undefined) lines.push(known && found.area_mm2 >= 1000 ? `${number(found.area_mm2 / 100)} cm²` : `${number(found.area_mm2)} ${length}²`);
   if ((found.voxels ?? 0) > 0) {
     const digits = Math.abs(found.mean ?? 0) < 10 && (found.sd ?? 0) < 10 ? 2 : 1;
     lines.push(`${number(found.mean ?? 0, digits)} ± ${number(found.sd ?? 0, digits)}${units}`);

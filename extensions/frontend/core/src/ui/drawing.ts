@@ -205,7 +205,8 @@ export function createDrawing(options: DrawingOptions): Drawing {
 
   function textOf(mark: Mark): string[] {
     const state = store.get();
-    const lines = reportText(meta, report(meta, shownPlane(meta, state), mark, options.slice()));
+    const plane = shownPlane(meta, state);
+    const lines = reportText(meta, plane, report(meta, plane, mark, options.slice()));
     return mark.label === "" ? lines : [mark.label, ...lines];
   }
 

@@ -6,6 +6,7 @@ import { spotAt, texelAt, textureMap, type Placement } from "../placement";
 import { presets } from "../presets";
 import type { Shown } from "../session";
 import { shownPlane, type ViewState } from "../state";
+import { inMillimetres } from "../tools/marks";
 import type { View } from "./build";
 import { frameText, heading, sliceText, valueText, windowText } from "./words";
 
@@ -59,12 +60,12 @@ export function writeTexts(view: View, meta: SeriesMeta, moment: Moment): void {
   corner.se.textContent = [meta.samples.length > 0 ? "" : windowText(state.window), `${zoom}${state.smooth ? "" : " exact"}${state.invert ? " inverted" : ""}`].filter(Boolean).join("\n");
   const edges = edgeLetters(plane);
   for (const side of ["left", "right", "top", "bottom"] as const) edge[side].textContent = edges[side];
-  view.status.textContent = pointed(meta, moment) || `${slice} · ${windowText(state.window)}`;
+  view.status.textContent = pointed(meta, moment) || [slice, meta.samples.length > 0 ? "" : windowText(state.window)].filter(Boolean).join(" · ");
   depth.max = String(plane.count - 1);
   depth.value = String(state.index);
   depth.hidden = plane.count < 2;
   depth.setAttribute("aria-valuetext", slice);
-  ruler(view, meta.affine !== null || plane.right.direction !== null || plane.right.spacing !== 1, moment);
+  ruler(view, inMillimetres(meta, plane), moment);
 }
 
 /** Write the bar's and the tools' states. */

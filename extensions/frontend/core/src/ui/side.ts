@@ -91,7 +91,8 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
   function markLine(mark: Mark): HTMLElement {
     const state = store.get();
     const here = mark.plane === state.plane && mark.index === state.index && mark.frame === state.frame;
-    const lines = reportText(meta, report(meta, planeOf(meta, mark.plane), mark, here ? options.slice() : null));
+    const plane = planeOf(meta, mark.plane);
+    const lines = reportText(meta, plane, report(meta, plane, mark, here ? options.slice() : null));
     const name = mark.kind === "point" ? "Point" : TOOL_NAMES[mark.kind][0];
     const go = h("button", { type: "button", class: "go" }, h("b", { text: name }), h("span", { text: lines.join(" · ") }), h("small", { text: `${capital(mark.plane)} ${String(mark.index + 1)}` }));
     go.addEventListener("click", () => { options.select(mark); });
