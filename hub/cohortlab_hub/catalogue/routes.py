@@ -66,7 +66,7 @@ class FieldAnswer(BaseModel):
     """A field of a series' attributes: its name, and what it holds as JSON Schema."""
 
     name: str
-    schema_: dict[str, Any]
+    holds: dict[str, Any]
 
 
 class SchemaAnswer(BaseModel):
@@ -154,7 +154,7 @@ def schema(me: Me, dataset: str) -> SchemaAnswer:
     """What the series of a dataset are described by."""
     entry = _served(me, dataset)
     model = SeriesAttributes.model_json_schema()
-    fields = [FieldAnswer(name=name, schema_=part) for name, part in model["properties"].items()]
+    fields = [FieldAnswer(name=name, holds=part) for name, part in model["properties"].items()]
     return SchemaAnswer(dataset=entry.id, version=SCHEMA_VERSION, fields=fields, definitions=model.get("$defs", {}))
 
 
