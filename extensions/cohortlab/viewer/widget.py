@@ -31,14 +31,16 @@ routes:
   seconds has ended.
 
 A browser asks HTTP first and turns to messages when that is not there (fetch of ``cohortlab/api/datasets`` is 404 without problem JSON,
-or the page names no base path), shows a hint that this way is slower, and prefers ``format=webp`` while scrolling. The stub (`assets.py`)
-gets the bundle itself by such a message, makes a module of it, and calls its ``render({model, el, transport: "messages"})``; else
+or the page names no base path; of an array also ``array-gone``: the kernel may be on another machine), shows a hint that this way is
+slower, and prefers ``format=webp`` while scrolling. The stub (`assets.py`) gets the bundle itself by such a message, makes a module of
+it, and calls its ``render({model, el, transport: "messages"})``; else
 ``transport`` is undefined.
 
 Segmentation, browser -> kernel: ``{"kind": "brush", "segment": 1, "index": z, "frame": 0, "shape": [rows, columns]}`` with one buffer:
 the segment's mask of slice ``z`` of the array's first axis of space after the edit, bits packed row by row, most significant first
-(NumPy's packbits). Kernel -> browser ``{"kind": "saved", "what": "segmentation" | "annotations"}`` after a save. ``{"kind": "save",
-"what": …}`` browser -> kernel asks for one, to the default place.
+(NumPy's packbits); of a series with a fourth axis they are those of its first volume. ``{"kind": "save", "what": "segmentation" |
+"annotations"}`` browser -> kernel asks for a file in the default place. Kernel -> browser ``{"kind": "saved", "what": …, "name": "…"}``
+after a save, ``{"kind": "failed", "what": …, "problem": "…"}`` with problem JSON as text when a stroke or a save could not be taken.
 
 Display: ``text/plain`` always; ``application/vnd.jupyter.widget-view+json``; and ``application/vnd.cohortlab.view+json``: ``{"model_id",
 "text", "version": 1}``, which our JupyterLab extension prefers: it shows the widget when the kernel still has that model, else the text.

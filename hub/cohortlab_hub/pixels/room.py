@@ -5,6 +5,7 @@ ones sum up, once a minute and when the hub stops, what went out (``pixels.read`
 """
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError
+from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, UnavailableError
 from cohortlab.viewer.answers import BusyError, Stop
 from cohortlab.viewer.api import Api, Asked, Reply, problem, split
 from cohortlab.viewer.gateway import Gateway
@@ -63,6 +64,7 @@ class Room:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="cohortlab-pixels")
         self._busy: Counter[str] = Counter()
         self._looking: dict[tuple[str, str, str], datetime] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Let the readers end and record what was counted."""
@@ -96,29 +98,34 @@ class Room:
             return working.result()
 
     def reply(self, person: Person, asked: Asked, stop: Stop) -> Reply:
-        """Decide, answer, count."""
-        purpose, now = asked.headers.get("x-cohortlab-purpose"), datetime.now(UTC)
+        """Decide, answer, count. When the records cannot be read or written nothing is shown."""
         try:
             stop.check()
-            route = split(asked.path)
-            if route.kind == "datasets":
-                seen = self._visible(person, purpose, now)
-                return Api(self.gateway).reply(asked, stop=stop, visible=seen)
-            entry = next((entry for entry in self._catalogue.served() if entry.id == route.dataset and entry.store is not None), None)
-            if entry is None:
-                raise NotFoundError("There is no such dataset here.", hint="The list of datasets has those that you may see.")
-            with reading(self._sessions) as database:
-                grants = grants_of(database, person)
-            try:
-                decision = permitted(grants, person, entry.terms, route.kind, purpose=purpose, now=now)
-            except ValueError:
-                raise InvalidInputError("X-Cohortlab-Purpose is not a DUO code.") from None
+            return self._reply(person, asked, stop)
         except CohortlabError as error:
             return problem(error)
+        except SQLAlchemyError as error:
+            _log.warning("pixels.reply", error=type(error).__name__)
+            return problem(UnavailableError("The records of the workbench do not answer.", hint="Try again in a moment."))
+
+    def _reply(self, person: Person, asked: Asked, stop: Stop) -> Reply:
+        purpose, now = asked.headers.get("x-cohortlab-purpose"), datetime.now(UTC)
+        route = split(asked.path)
+        if route.kind == "datasets":
+            return Api(self.gateway).reply(asked, stop=stop, visible=self._visible(person, purpose, now))
+        entry = next((entry for entry in self._catalogue.served() if entry.id == route.dataset and entry.store is not None), None)
+        if entry is None:
+            raise NotFoundError("There is no such dataset here.", hint="The list of datasets has those that you may see.")
+        with reading(self._sessions) as database:
+            grants = grants_of(database, person)
+        try:
+            decision = permitted(grants, person, entry.terms, route.kind, purpose=purpose, now=now)
+        except ValueError:
+            raise InvalidInputError("X-Cohortlab-Purpose is not a DUO code.") from None
         if route.kind != "meta":
             self._look(person, route.dataset, decision, now)
-        count = Api(self.gateway, lambda dataset, series, case, size: self.tally.count(person.name, dataset, series, case, size))
-        return count.reply(asked, stop=stop)
+        api = Api(self.gateway, lambda dataset, series, case, size: self.tally.count(person.name, dataset, series, case, size))
+        return api.reply(asked, stop=stop)
 
     def _visible(self, person: Person, purpose: str | None, now: datetime) -> frozenset[str]:
         with reading(self._sessions) as database:
@@ -131,16 +138,20 @@ class Room:
     def _look(self, person: Person, dataset: str, decision: Decision, now: datetime) -> None:
         """Record that the person begins to look at the dataset, unless they are at it."""
         key = (person.name, dataset, decision.grant or "")
-        new = self._looking.get(key, datetime.min.replace(tzinfo=UTC)) < now - _LOOKING
-        self._looking[key] = now
-        if new:
+        with self._lock:
+            last = self._looking.get(key)
+            if last is not None and last >= now - _LOOKING:
+                self._looking[key] = now
+                return
             with self._sessions.begin() as database:
                 audit.record(database, person.name, "pixels.open", dataset, {"grant": decision.grant})
+            self._looking[key] = now
 
     def record(self) -> None:
         """Write down what was counted since the last time."""
         now = datetime.now(UTC)
-        self._looking = {key: last for key, last in self._looking.items() if last >= now - _LOOKING}
+        with self._lock:
+            self._looking = {key: last for key, last in self._looking.items() if last >= now - _LOOKING}
         taken = self.tally.take()
         if not taken:
             return

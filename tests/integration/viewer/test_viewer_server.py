@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
+import zarr
 from jupyter_process import BASE
+from obstore.store import HTTPStore
 from sample_store import CT_SHAPE, DATASET, ct_values
+from zarr.storage import ObjectStore
 
 API = "cohortlab/api/"
 
@@ -146,6 +149,35 @@ def test_a_wrong_question_is_answered_with_a_problem(client, viewer_sample, path
 def test_other_methods_are_not_offered(client, viewer_sample):
     for method in ("PUT", "DELETE", "POST"):
         is_problem(client.request(method, f"{API}series/{DATASET}/{viewer_sample.ct}/meta"), 405)
+
+
+def test_stored_objects_come_whole_in_ranges_and_as_heads(client, viewer_sample):
+    url = f"{API}series/{DATASET}/{viewer_sample.ct}/chunk/scale0/image/c/0/0/0"
+    whole = client.get(url).raise_for_status()
+    head = client.head(url).raise_for_status()
+    assert (head.content, int(head.headers["content-length"])) == (b"", len(whole.content))
+    assert head.headers["etag"] == whole.headers["etag"]
+    part = client.get(url, headers={"Range": "bytes=-20"})
+    assert (part.status_code, part.content) == (206, whole.content[-20:])
+    assert part.headers["content-range"] == f"bytes {len(whole.content) - 20}-{len(whole.content) - 1}/{len(whole.content)}"
+    is_problem(client.get(url, headers={"Range": f"bytes={len(whole.content)}-"}), 416)
+
+
+def test_zarr_itself_reads_a_series_through_the_gateway(server, viewer_sample):
+    headers = {"Authorization": f"token {server.token}"}
+    url = f"{server.url}{API}series/{DATASET}/{viewer_sample.ct}/chunk"
+    store = HTTPStore.from_url(url, client_options={"allow_http": True, "default_headers": headers})
+    image = zarr.open_array(ObjectStore(store, read_only=True), path="scale0/image", mode="r", zarr_format=3)
+    np.testing.assert_array_equal(image[3:9, 10:20, :], ct_values()[3:9, 10:20])
+
+
+def test_a_picture_a_volume_and_a_thumbnail(client, viewer_sample):
+    series = f"{API}series/{DATASET}/{viewer_sample.ct}/"
+    picture = client.get(series + "slice?plane=axial&index=3&format=webp&center=0&width=100").raise_for_status()
+    thumbnail = client.get(series + "thumbnail?size=64").raise_for_status()
+    assert picture.headers["content-type"] == thumbnail.headers["content-type"] == "image/webp"
+    volume = client.get(series + "volume").raise_for_status()
+    np.testing.assert_array_equal(np.frombuffer(volume.content, "<i2").reshape(CT_SHAPE), ct_values())
 
 
 def test_bundles_are_kept_for_ever_and_their_list_is_not(client):

@@ -202,6 +202,15 @@ def test_what_was_computed_from_a_series_is_shown_and_not_the_series(kernel):
     assert attributes.window == (40, 400)
 
 
+def test_a_mask_of_a_series_is_an_image_and_a_label(kernel):
+    image = Store.open(kernel.folder / DATASET, session_keys())[kernel.ct].open()
+    found, attributes = volume(image > 0)
+    np.testing.assert_array_equal(found, ct_values() > 0)
+    assert attributes.window is None
+    shown = view(f"{DATASET}/{kernel.ct}", label_image=image > 0)
+    np.testing.assert_array_equal(shown.segmentation, ct_values() > 0)
+
+
 def test_labels_as_an_array_lie_over_a_stored_series(kernel):
     mask = np.zeros(CT_SHAPE, dtype=np.int64)
     mask[2:5, 10:20, 30:40] = 3
