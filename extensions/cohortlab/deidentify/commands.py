@@ -174,19 +174,26 @@ def _print(report: Report) -> None:
     if report.refused:
         table = Table("series", "files", "where", "why", "what to do", title="Refused", title_justify="left")
         for o in report.refused:
-            why = "\n".join(f"{f.reason} {' '.join(f.tags)}{(' ' + f.detail) if f.detail else ''}".strip() for f in o.findings)
+            why = "\n".join(": ".join(filter(None, (f.reason, ", ".join(f.tags), f.detail))) for f in o.findings)
             table.add_row(o.name, str(o.files), str(o.place), why, "\n".join(dict.fromkeys(f.what_to_do for f in o.findings)))
+            table.add_section()
         console.print(table)
     if report.files_skipped:
-        console.print(f"{report.files_skipped} files are no DICOM and were skipped.")
+        console.print(f"{_count(report.files_skipped, 'file is no DICOM and was', 'files are no DICOM and were')} skipped.")
+    if places := {outcome.quarantine.parent for outcome in report.refused if outcome.quarantine}:
+        console.print(f"Refused files and the reasons: {', '.join(map(str, places))}", soft_wrap=True)
+    judged = f"{_count(len(report.accepted), 'series', 'series')} accepted, {len(report.refused)} refused"
     if report.path and report.manifest:
-        console.print(
-            f"Written in {report.seconds:.1f} s and signed by key {report.manifest.signature.key_id}: {report.path}", soft_wrap=True
-        )
+        key_id = report.manifest.signature.key_id
+        console.print(f"{judged}. Written in {report.seconds:.1f} s and signed by key {key_id}: {report.path}", soft_wrap=True)
     elif report.dry_run:
         console.print(f"Dry run: {len(report.accepted)} series would be accepted, {len(report.refused)} refused. Nothing was written.")
     else:
-        console.print("Nothing was written.")
+        console.print(f"{judged}. Nothing was written.")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _note(outcome: Outcome) -> str:

@@ -36,7 +36,8 @@ from cohortlab.keys import load_key
 from cohortlab.store.contracts import ManifestFields, SeriesAttributes, check_dataset_id, check_version
 from cohortlab.store.deferred import release
 from cohortlab.store.frames import HiddenBitsError
-from cohortlab.store.series import SeriesGroup, group, series_id
+from cohortlab.store.plan import plan
+from cohortlab.store.series import DuplicateInstanceError, SeriesGroup, group, series_id
 from cohortlab.store.workers import Line, cores, each
 from cohortlab.store.write import PartWriter, StoreWriter
 
@@ -70,10 +71,10 @@ class _Piece:
 
 @dataclass
 class _Done:
-    """What a worker gives back: outcomes with the files to quarantine, and what was written."""
+    """What a worker gives back: outcomes with the files to quarantine, and the series that were written, or in a dry run would be."""
 
     outcomes: list[tuple[Outcome, list[Path]]] = field(default_factory=list)
-    written: list[SeriesAttributes] = field(default_factory=list)
+    series: list[SeriesAttributes] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
     pixels: set[str] = field(default_factory=set)
     by_person: set[str] = field(default_factory=set)
@@ -146,6 +147,7 @@ class _Run:
         self.by_person: set[str] = set()
         self.writer: StoreWriter | None = None
         self._processes, self._files, self._seen = 1, 0, dict[str, int]()
+        self._planned: list[SeriesAttributes] = []
 
     def all(self, profile: Profile, sample: bytes, series: Sequence[_Series]) -> None:
         """Decide on all series and store what may go in: images first, then what refers to them."""
@@ -161,7 +163,7 @@ class _Run:
     def _answer(self, question: str) -> object:
         """What a worker asks for: where to write, the images that are written. The store is opened for the first series that may go in."""
         if question == "images":
-            return [] if self.writer is None else [s for s in self.writer.series if s.kind == "image"]
+            return [s for s in (self._planned if self.writer is None else self.writer.series) if s.kind == "image"]
         if self.writer is None:
             self.writer = self._open_store()
         return self.writer.part(max(1, cores() // self._processes))
@@ -177,8 +179,10 @@ class _Run:
                 self.outcomes.append(outcome)
             else:
                 self.refuse(outcome, sources)
-        if self.writer is not None:
-            for attributes in done.written:
+        if self.writer is None:
+            self._planned += done.series
+        else:
+            for attributes in done.series:
                 self.writer.accept(attributes)
         self.codes |= done.codes
         self.pixels |= done.pixels
@@ -298,25 +302,26 @@ class _Decision:
         try:
             groups = group(clean.data_sets)
         except InvalidInputError as error:
-            self._refuse(refused.model_copy(update={"findings": (_not_storable(error),)}), sources)
+            reason = Reason.DUPLICATE if isinstance(error, DuplicateInstanceError) else Reason.NOT_STORABLE
+            self._refuse(refused.model_copy(update={"findings": (_not_storable(error, reason),)}), sources)
             return
         record = self._record(clean)
         writer = None if self._options.dry_run else self._writer(groups)
+        images = self._line.ask("images") if writer is None and any(found.kind == "segmentation" for found in groups) else []
         for found in groups:
             outcome = refused.model_copy(
                 update={"name": found.id, "accepted": True, "kind": found.kind, "modality": found.modality, "files": len(found.datasets),
                         "recognisable": clean.recognisable, "removed": clean.removed}
             )  # fmt: skip
             try:
-                attributes = _write(writer, found, record) if writer else None
+                attributes = _write(writer, found, record) if writer else plan(found, images, record)
             except InvalidInputError as error:
                 reason = Reason.REFERENCE_MISSING if found.kind == "segmentation" else Reason.NOT_STORABLE
                 reason = Reason.HIDDEN_BITS if isinstance(error, HiddenBitsError) else reason
                 self._refuse(outcome.model_copy(update={"accepted": False, "findings": (_not_storable(error, reason),)}), sources)
                 continue
             self.done.outcomes.append((outcome.model_copy(update=_shape(attributes, found)), []))
-            if attributes is not None:
-                self.done.written.append(attributes)
+            self.done.series.append(attributes)
             self.done.codes.update(clean.codes)
             self.done.recognisable |= clean.recognisable
             self.done.pixels.add(clean.pixels)
@@ -441,12 +446,11 @@ def _not_storable(error: InvalidInputError, reason: Reason = Reason.NOT_STORABLE
     return Finding(reason=reason, detail=error.message)
 
 
-def _shape(attributes: SeriesAttributes | None, found: SeriesGroup) -> dict[str, object]:
+def _shape(attributes: SeriesAttributes, found: SeriesGroup) -> dict[str, object]:
     """What the report tells about an accepted series: its shape, and why it is no volume where it is none."""
     layout = found.layout
     notes = () if layout is None or layout.regular or layout.explanation is None else (layout.explanation,)
-    regular = attributes.regular if attributes else (layout is None or layout.regular)
-    return {"regular": regular, "notes": notes, "shape": attributes.shape if attributes else ()}
+    return {"regular": attributes.regular, "notes": notes, "shape": attributes.shape}
 
 
 def _fields(dataset: str, options: Options, run: _Run) -> ManifestFields:

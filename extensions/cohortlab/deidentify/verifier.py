@@ -215,7 +215,7 @@ def _claims(values: _Values, codes: frozenset[str]) -> Iterator[tuple[Reason, st
         yield Reason.CODES_MISSING, "PatientIdentityRemoved"
     if _MUST not in codes or not codes <= _CONTEXT_7050:
         yield Reason.CODES_MISSING, "DeidentificationMethodCodeSequence"
-    if "DeidentificationMethod" not in values:
+    if not values.get("DeidentificationMethod"):
         yield Reason.CODES_MISSING, "DeidentificationMethod"
     for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"):
         if not values.get(keyword):
@@ -346,7 +346,7 @@ def _element(element: DataElement, keyword: str, case: _Case, depth: int) -> Ite
     if keyword in lists.enumerated:
         wrong = not all(v in lists.enumerated[keyword] for v in strings(element.value) if v)
     elif keyword in lists.patterns:
-        wrong = not all(lists.patterns[keyword].fullmatch(v) for v in strings(element.value))
+        wrong = not all(lists.patterns[keyword].fullmatch(v) for v in _filled(element))
     elif kind == "sequences":
         for item in element.value:
             yield from _items(_Values(item), case, depth + 1)

@@ -40,6 +40,12 @@ RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
+class DuplicateInstanceError(InvalidInputError):
+    """Two different instances have one identifier."""
+
+    code = "duplicate-instance"
+
+
 @dataclass(frozen=True)
 class SeriesGroup:
     """Instances that make one image or one segmentation of the store.
@@ -84,8 +90,8 @@ def series_id(modality: str, series_uid: str, part: str = "") -> str:
 def group(datasets: Sequence[Dataset]) -> list[SeriesGroup]:
     """Group instances into series, images first. The order does not depend on that of the input.
 
-    Raises `InvalidInputError` when an instance has no SOPInstanceUID or SeriesInstanceUID, when two different instances
-    share a SOPInstanceUID, or when a header's geometry is impossible.
+    Raises `InvalidInputError` when an instance has no SOPInstanceUID or SeriesInstanceUID or when a header's geometry is impossible,
+    `DuplicateInstanceError` when two different instances share a SOPInstanceUID.
     """
     by_series: dict[str, list[Dataset]] = defaultdict(list)
     for dataset in _unique(datasets):
@@ -108,7 +114,9 @@ def _unique(datasets: Sequence[Dataset]) -> list[Dataset]:
             raise InvalidInputError("An instance has no SOPInstanceUID or SeriesInstanceUID.")
         other = seen.setdefault(str(uid), dataset)
         if other is not dataset and other != dataset:
-            raise InvalidInputError("Two different instances have the same SOPInstanceUID.", hint="Keep the right one and ingest again.")
+            raise DuplicateInstanceError(
+                "Two different instances have the same SOPInstanceUID.", hint="Keep the right one and ingest again."
+            )
     return [seen[uid] for uid in sorted(seen)]
 
 

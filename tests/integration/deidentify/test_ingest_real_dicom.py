@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
+from cohortlab.deidentify import gate
+from cohortlab.deidentify.report import Options
 from cohortlab.keys import load_key
 from cohortlab.samples import mammograms
 from cohortlab.store import Store, verify_store
@@ -115,16 +117,57 @@ def test_segmentations_lie_on_their_image(ingest, test_data, gate_key):
 
 
 def test_small_objects_of_many_kinds(ingest, test_data):
-    code, report, _ = ingest(test_data / "small", test_data / "sr-example", "--deidentify", "--dry-run")
+    code, report, _ = ingest(test_data / "small", test_data / "sr-example", "--deidentify", "--dry-run", "--synthetic")
     assert code == 0
     assert report["path"] is None
-    refused = {}
-    for outcome in report["outcomes"]:
-        if not outcome["accepted"]:
-            refused.setdefault(outcome["modality"], set()).update(reasons(outcome))
+    refused = [(o["modality"], reasons(o)) for o in report["outcomes"] if not o["accepted"]]
     for modality in ("SR", "ANN", "RWV"):
-        assert refused[modality] == {"sop-class-not-allowed"}
-    assert "not-storable" in refused["SM"]  # two slides that share their instance UIDs
+        assert [why for kind, why in refused if kind == modality] != []
+        assert all(why == {"sop-class-not-allowed"} for kind, why in refused if kind == modality)
+
+
+SLIDES = ("sm_image", "sm_image_control", "sm_image_dots", "sm_image_numbers", "sm_image_jpegls", "sm_image_jpegls_nobot")
+NO_IMAGES = ("sm_annotations", "sr_document", "sr_document_with_multiple_groups")
+ALONE = {
+    "ct_image": (1, 128, 128),
+    "dx_image": (169, 211),
+    **dict.fromkeys(SLIDES, (3, 50, 50)),
+    **dict.fromkeys(("sm_image_grayscale", "sm_image_grayscale_reversed"), (1, 50, 50)),
+    **dict.fromkeys(NO_IMAGES, "sop-class-not-allowed"),
+}
+"""What becomes of a file of `small` alone: the shape of what is stored, or the reason. Not of segmentations, which need their image."""
+
+TOGETHER = {
+    "seg_image_ct_binary_single_frame": "ct_image", "seg_image_sm_control_labelmap": "sm_image_control",
+    "seg_image_sm_control_labelmap_palette_color": "sm_image_control", "seg_image_sm_dots_tiled_full": "sm_image_dots",
+}  # fmt: skip
+"""Segmentations that lie on the grid of an image of the folder."""
+
+
+def judged(test_data, gate_key, tmp_path, *names, dry_run=True):
+    """The gate's report on files of `small`, whose pixels are not read for text here."""
+    options = Options(key=gate_key, deidentify=True, synthetic=True, dry_run=dry_run)
+    return gate.ingest([test_data / "small" / f"{name}.dcm" for name in names], "small", tmp_path, options)
+
+
+def test_each_small_object_alone(test_data, gate_key, tmp_path):
+    names = {path.stem for path in (test_data / "small").glob("*.dcm")}
+    assert names == {*ALONE, *(name for name in names if name.startswith("seg_"))}
+    for name in sorted(names):
+        (outcome,) = judged(test_data, gate_key, tmp_path, name).outcomes
+        expected = ALONE.get(name, "source-image-missing")
+        assert (outcome.shape or outcome.findings[0].reason.value) == expected, name
+
+
+@pytest.mark.parametrize("segmentation", TOGETHER)
+def test_a_dry_run_says_of_a_segmentation_what_a_run_says(test_data, gate_key, tmp_path, segmentation):
+    wanted = None
+    for dry_run in (True, False):
+        report = judged(test_data, gate_key, tmp_path, TOGETHER[segmentation], segmentation, dry_run=dry_run)
+        told = [(o.name, o.kind, o.accepted, o.shape, o.regular) for o in report.outcomes]
+        assert [accepted for _, _, accepted, _, _ in told] == [True, True]
+        assert told == (wanted or told)
+        wanted = told
 
 
 def test_mammograms_of_films_that_a_person_looked_at(ingest, gate_key):

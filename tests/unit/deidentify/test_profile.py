@@ -5,7 +5,7 @@ import random
 
 import pytest
 from deidentify_objects import MARKS, ct_slice, objects, value_for
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
@@ -239,6 +239,7 @@ def test_a_value_in_a_representation_that_is_not_the_attributes_goes(keyword, vr
     max_examples=int(os.environ.get("COHORTLAB_EXAMPLES", "100")), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(objects())
+@example(ct_slice(StackID=""))
 def test_the_verifier_accepts_whatever_the_profile_made(source):
     made = apply(source)
     assert verify(made, names_in(source)) == []

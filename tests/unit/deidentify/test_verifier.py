@@ -79,6 +79,7 @@ WRONG = {
         lambda d: d.DeidentificationMethodCodeSequence.append(code_item("121311", "Localizer")),
         Reason.CODES_MISSING,
     ),
+    "no method": (set_value("DeidentificationMethod", ""), Reason.CODES_MISSING),
     "another method text": (set_value("DeidentificationMethod", "by Quxworth"), Reason.VALUE_NOT_ALLOWED),
     "a name": (set_value("PatientName", "Quxworth^Z"), Reason.VALUE_NOT_ALLOWED),
     "a name in a description": (set_value("SeriesDescription", "chest Quxworth"), Reason.VALUE_NOT_ALLOWED),
