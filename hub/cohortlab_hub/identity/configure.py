@@ -64,7 +64,8 @@ def _provider(c: Any, settings: Settings, chosen: OidcLogin, env: Mapping[str, s
     passport = ["ga4gh_passport_v1"] if settings.passports is not None else []
     auth.scope = list(dict.fromkeys([*how.scopes, *passport]))
     auth.username_claim = how.name_claim
-    auth.username_pattern = r"[A-Za-z0-9][A-Za-z0-9._@|+=~-]{0,126}"  # no colon: it marks commands and negotiators in audit events
+    # To the end, since JupyterHub only looks at the beginning. No colon: it marks commands and negotiators in audit events.
+    auth.username_pattern = r"[A-Za-z0-9][A-Za-z0-9._@|+=~-]{0,126}\Z"
     auth.enable_pkce = True
     auth.basic_auth = True
     auth.http_request_kwargs = {"connect_timeout": 5, "request_timeout": 10}

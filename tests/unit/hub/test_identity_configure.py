@@ -1,5 +1,6 @@
 """Sign-in at a provider: workbench.yaml -> JupyterHub's configuration, and what a wrong file says."""
 
+import re
 import stat
 import sys
 
@@ -74,6 +75,9 @@ def test_each_recipe(tmp_path, document, recipe, name, scopes):
     document["login"]["recipe"] = recipe
     auth = configured(tmp_path, document).WorkbenchAuthenticator
     assert (auth.username_claim, auth.scope) == (name, scopes)
+    assert [bool(re.match(auth.username_pattern, one)) for one in ("ana@example.org", "command:root", "a b", "ana\n", "")] == [True] + [
+        False
+    ] * 4
     assert auth.oauth_callback_url == "https://hub.example.org/hub/oauth_callback"
     assert auth.enable_pkce
     assert auth.manage_groups
