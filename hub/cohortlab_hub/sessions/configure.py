@@ -10,6 +10,9 @@ def configure(c: Any, settings: Settings, service_url: str, hub_port: int) -> No
 
     `service_url`: the service as a browser, and a session of this machine, reaches it. `hub_port`: where the hub listens.
     """
+    from cohortlab_hub.sessions.handlers import handlers  # noqa: PLC0415 - the service and the command need no handlers of the hub
+
+    c.JupyterHub.extra_handlers = handlers(settings)
     if settings.kubernetes is not None:
         _kubernetes(c, settings, hub_port)
     else:
@@ -32,7 +35,6 @@ def _local(c: Any, settings: Settings, service_url: str) -> None:
 
 
 def _kubernetes(c: Any, settings: Settings, hub_port: int) -> None:
-    from cohortlab_hub.sessions.handlers import handlers  # noqa: PLC0415 - as below
     from cohortlab_hub.sessions.kubernetes import KubernetesSpawner, apply_options  # noqa: PLC0415 - a local hub needs no cluster's client
     from cohortlab_hub.sessions.pages import at_once, options_form, options_from_form  # noqa: PLC0415 - as above
 
@@ -45,7 +47,6 @@ def _kubernetes(c: Any, settings: Settings, hub_port: int) -> None:
     c.JupyterHub.concurrent_spawn_limit = 0  # who waits for a GPU is pending, and must not keep others from starting; see starts_at_once
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 3}  # long enough that a refusal is the answer to the request itself
     c.JupyterHub.init_spawners_timeout = 60
-    c.JupyterHub.extra_handlers = handlers(settings)
     c.JupyterHub.template_vars = {**c.JupyterHub.template_vars, "profiles_at_once": at_once(settings)}
     spawner = c.KubernetesSpawner
     spawner.settings = settings

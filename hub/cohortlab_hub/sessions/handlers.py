@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
+from sqlalchemy.orm import Session
 from tornado import web
 
 from cohortlab.errors import CohortlabError, NotFoundError, RefusedError
-from cohortlab_hub.sessions import notices, profiles
+from cohortlab_hub.sessions import gpus, notices, profiles
 from cohortlab_hub.sessions.room import Room
 from cohortlab_hub.settings import Settings
 
@@ -23,6 +24,7 @@ def handlers(settings: Settings) -> list[tuple[str, type, dict[str, Any]]]:
     given = {"settings": settings}
     return [
         (r"/api/sessions/notices", Notices, given),
+        (r"/api/sessions/overview", Overview, given),
         (r"/api/sessions/notices/([0-9a-f-]{36})/extend", Extend, given),
         (r"/api/sessions/instead", Instead, given),
     ]
@@ -66,6 +68,34 @@ class Notices(_Handler):
         name = self.me().name
         found = await self.do(lambda database: notices.shown(database, name, datetime.now(UTC)))
         self.finish(json.dumps([notice.model_dump(mode="json") for notice in found]))
+
+
+class Overview(_Handler):
+    """What the home page shows: notices, and for each kind of GPU how many are free, how many wait, and my place."""
+
+    async def get(self) -> None:
+        """Of now."""
+        name = self.me().name
+
+        def look(database: Session) -> dict[str, Any]:
+            free, rows = gpus.free(database), [row for row in gpus.tickets(database) if row.state == gpus.WAITING]
+            kinds = []
+            for kind, known in self.workbench.gpus.items():
+                mine = next((row for row in rows if row.kind == kind and row.person == name), None)
+                kinds.append(
+                    {
+                        "title": known.title or kind,
+                        "total": free[kind].total if kind in free else known.total,
+                        "free": free[kind].free if kind in free else None,
+                        "waiting": sum(row.kind == kind for row in rows),
+                        "position": mine.position if mine else None,
+                        "estimate": mine.estimate.isoformat() if mine and mine.estimate else None,
+                    }
+                )
+            told = [notice.model_dump(mode="json") for notice in notices.shown(database, name, datetime.now(UTC))]
+            return {"notices": told, "gpus": kinds}
+
+        self.finish(json.dumps(await self.do(look)))
 
 
 class Extend(_Handler):

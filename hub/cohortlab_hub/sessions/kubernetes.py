@@ -22,12 +22,13 @@ from traitlets import Dict, Instance, default
 
 from cohortlab.errors import CohortlabError
 from cohortlab_hub.access import Person
+from cohortlab_hub.access.projects import purpose_of
 from cohortlab_hub.sessions import failures, gpus, leases, pods, profiles
 from cohortlab_hub.sessions.failures import StartFailedError
 from cohortlab_hub.sessions.gpus import GpuPod
 from cohortlab_hub.sessions.keeper import Life
 from cohortlab_hub.sessions.pods import Session
-from cohortlab_hub.sessions.profiles import Choice
+from cohortlab_hub.sessions.profiles import PERSONAL, Choice
 from cohortlab_hub.sessions.queue import Place, Start
 from cohortlab_hub.sessions.room import Room, Running, Waiter
 from cohortlab_hub.sessions.settings import GpuRequest, Kubernetes
@@ -73,6 +74,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
 
     choice: Choice | None = None
     waiter: Waiter | None = None
+    _closing: "asyncio.Task[None] | None" = None
     _start_future: "asyncio.Future[str] | None"  # kubespawner's
     _creating: "dict[asyncio.AbstractEventLoop, asyncio.Semaphore]" = {}  # noqa: RUF012 - one a process
 
@@ -133,14 +135,16 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
         hook = super().run_pre_spawn_hook()
         if hook is not None:
             await hook
+        if self._closing is not None:  # what is noted of the last session ends before this one notes anything
+            await self._closing
         while self.choice is not None and self.choice.profile.gpu is not None:
             ticket, outcome = await self._queue(self.choice, self.choice.profile.gpu)
             if outcome is None:
                 raise LeftQueueError
             if isinstance(outcome, Start):
-                self.kept = {"ticket": ticket}
                 return
             await self.room.finish(ticket)
+            self.kept = {}
             apply_options(self, {"profile": outcome})
 
     async def _queue(self, choice: Choice, gpu: GpuRequest) -> tuple[str, Start | str | None]:
@@ -150,6 +154,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
             told = f"This profile needs {gpu.count} GPUs; there are {total} of its kind."
             raise StartFailedError(failures.Failure("gpu", told, "Choose another profile."))
         self.waiter = await self.room.ask(self.user.name, self.name, choice)
+        self.kept = {"ticket": self.waiter.ticket}
         self._ring()
         try:
             return self.waiter.ticket, await self.room.wait(self.waiter)
@@ -171,8 +176,10 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
         choice = self.choice
         if choice is None:
             raise StartFailedError(failures.Failure("profile", "It was not said which profile to start.", "Choose one."))
+        person, catalogue = self.person, self.room.catalogue  # JupyterHub's own objects stay in this thread
+        purpose = purpose_of(self.settings, person, None if choice.project.startswith(PERSONAL) else choice.project)
         table = await self.room.transact(
-            lambda database: leases.open_for(database, self.room.catalogue, self.person, choice.profile, server=self.name)
+            lambda database: leases.open_for(database, catalogue, person, choice.profile, server=self.name, purpose=purpose)
         )
         now, longest = datetime.now(UTC), choice.profile.max_hours
         self.kept = {
@@ -347,7 +354,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
                 longest=timedelta(hours=kept["max_hours"]) if kept.get("max_hours") else None,
                 extend=timedelta(hours=kept.get("extend_hours") or 0),
             )
-        return Running(self.person, self.name, self.ready, life, frozenset(kept.get("mounted", ())), kept.get("ticket"))
+        return Running(self.user.name, self.name, self.ready, life, kept.get("ticket"))
 
     async def end(self, why: str) -> None:
         """Stop the session and tell JupyterHub, as if it had ended by itself."""
@@ -380,7 +387,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
         self._name()
         ticket, self.kept, self.choice, self._start_future = self.kept.get("ticket"), {}, None, None
         self.orm_spawner.user_options = {}
-        self.room.close(self.user.name, self.name, ticket)
+        self._closing = self.room.close(self.user.name, self.name, ticket)
 
     # -- the cluster
 

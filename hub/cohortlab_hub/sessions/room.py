@@ -19,7 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cohortlab_hub import audit, records
-from cohortlab_hub.access import Person
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.jobs.bell import Bell
 from cohortlab_hub.sessions import gpus, keeper, notices
@@ -28,21 +27,22 @@ from cohortlab_hub.sessions.keeper import Life
 from cohortlab_hub.sessions.notices import Kind
 from cohortlab_hub.sessions.profiles import Choice
 from cohortlab_hub.sessions.queue import Place, Start
+from cohortlab_hub.sessions.tables import NoticeRow
 from cohortlab_hub.settings import Settings
 
 _log = structlog.get_logger(__name__)
 _NODES_SECONDS = 30.0
+_WATCH_IS_AWAY = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A session that runs or starts, as a look sees it. `mounted`: ids of its datasets; `ticket`: its request for GPUs."""
+    """A session that runs or starts, as a look sees it. `life`: None where no limit is kept; `ticket`: its request for GPUs."""
 
-    person: Person
+    person: str
     server: str
     ready: bool
     life: Life | None
-    mounted: frozenset[str] = frozenset()
     ticket: str | None = None
 
 
@@ -131,12 +131,9 @@ class Room:
         return waiter
 
     async def wait(self, waiter: Waiter) -> Start | str | None:
-        """The outcome. Who is cancelled while waiting has left."""
+        """The outcome. Being cancelled leaves the request as it is: a hub that ends keeps everybody's place, see `close` for a stop."""
         try:
             return await waiter.outcome
-        except asyncio.CancelledError:
-            await asyncio.shield(self.transact(lambda database: gpus.finish(database, waiter.ticket, gpus.LEFT)))
-            raise
         finally:
             self._waiters.pop(waiter.ticket, None)
             self.wake()
@@ -156,8 +153,8 @@ class Room:
         await self.transact(lambda database: gpus.finish(database, ticket))
         self.wake()
 
-    def close(self, person: str, server: str, ticket: str | None) -> None:
-        """A session has ended: end its notices, and give its GPUs to who is next."""
+    def close(self, person: str, server: str, ticket: str | None) -> asyncio.Task[None]:
+        """A session has ended: end its notices, and give its GPUs to who is next. It is done when the task is."""
 
         def close(database: Session) -> None:
             notices.close(database, person, server)
@@ -168,12 +165,13 @@ class Room:
             await self.transact(close)
             self.wake()
 
-        self._in_background(run())
+        return self._in_background(run())
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
+        return task
 
     async def totals(self) -> dict[str, int]:
         """How many GPUs there are of each kind: as workbench.yaml says, or as the nodes have."""
@@ -206,7 +204,7 @@ class Room:
         waiting = set(self._waiters)
         if not (running or waiting or totals):
             return
-        seen = Seen(totals, waiting, {(one.person.name, one.server) for one in running if one.ticket is not None}, self.gpu_pods())
+        seen = Seen(totals, waiting, {(one.person, one.server) for one in running if one.ticket is not None}, self.gpu_pods())
         now = datetime.now(UTC)
         result = await self.transact(lambda database: self._look(database, running, seen, now))
         if result.look is not None:
@@ -222,10 +220,10 @@ class Room:
             self._keep(database, one, opened, extended, now=now)
         self._take_back(database, ready, looked, opened)
         database.flush()
-        due = {(row.person, row.server): row for row in notices.due_and_extended(database, now)[0] if row.stop_at and row.stop_at <= now}
+        due = {(row.person, row.server): row for row in notices.due_and_extended(database, now)[0] if _is_due(row, now)}
         stop = []
         for one in ready:
-            row = due.get((one.person.name, one.server))
+            row = due.get((one.person, one.server))
             if row is not None and (row.person, row.server) not in self._stopping:
                 audit.record(database, "hub", "session.stop", row.person, {"kind": row.kind, "subject": row.subject})
                 stop.append((row.person, row.server, row.message))
@@ -234,7 +232,7 @@ class Room:
     def _keep(self, database: Session, one: Running, opened: list[Any], extended: list[Any], *, now: datetime) -> None:
         if one.life is None:
             return
-        name, server = one.person.name, one.server
+        name, server = one.person, one.server
         mine = {Kind(row.kind) for row in opened if (row.person, row.server) == (name, server)}
         until: dict[Kind, datetime] = {}
         for row in extended:
@@ -256,9 +254,9 @@ class Room:
         for one in ready:
             back = taken.get(one.ticket or "")
             if back is not None:
-                notices.add(database, one.person.name, Kind.BOOKING, back.why, server=one.server, stop_at=back.at)
-            elif (one.person.name, one.server) in warned:
-                notices.clear(database, one.person.name, Kind.BOOKING, server=one.server)
+                notices.add(database, one.person, Kind.BOOKING, back.why, server=one.server, stop_at=back.at)
+            elif (one.person, one.server) in warned:
+                notices.clear(database, one.person, Kind.BOOKING, server=one.server)
 
     def _tell(self, looked: Look) -> None:
         for ticket in looked.left:
@@ -292,3 +290,10 @@ class Room:
                 self.wake()
 
         self._in_background(end())
+
+
+def _is_due(row: NoticeRow, now: datetime) -> bool:
+    """Whether the session must be stopped here and now. At the end of a lease the access room's watch does it; if it cannot, we do."""
+    if row.stop_at is None:
+        return False
+    return row.stop_at + (_WATCH_IS_AWAY if row.kind == Kind.LEASE else timedelta()) <= now
