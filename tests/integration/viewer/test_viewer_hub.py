@@ -1,8 +1,6 @@
 """The gateway at the hub, through a real JupyterHub and configurable-http-proxy: who gets pixels, until when, and what is recorded."""
 
 import http.client
-import json
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,23 +13,27 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub"))
 
 from person import Person
-from running import MAIN, Running
+from running import Running
 from sample_store import CT_SHAPE, ct_values, write_store
 
 from cohortlab.keys import create_key
+from cohortlab.store.contracts import AccessCondition
+from cohortlab_hub import access, audit, records
+from cohortlab_hub.access import NewGrant
 
 DATASET = "seen"
 
 
-def command(*arguments):
-    done = subprocess.run([*MAIN, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def records_of(file):
+    """A transaction on the workbench's records, as the command makes one."""
+    (file.parent / "hub").mkdir(exist_ok=True)
+    return records.opened(f"sqlite:///{file.parent / 'hub' / 'records.sqlite'}")
 
 
-def grant(file, person, condition="IN_SITU_PROCESSING"):
-    arguments = ["--person", person, "--condition", condition, "--reason", "a test", "--workbench", file, "--json"]
-    return json.loads(command("grants", "add", DATASET, *arguments))[0]["id"]
+def grant(file, person):
+    new = NewGrant(subject=person, dataset=DATASET, condition=AccessCondition.IN_SITU_PROCESSING, reason="a test")
+    with records_of(file) as database:
+        return access.add(database, "steward", new, {DATASET}).id
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +117,11 @@ def test_a_revoked_grant_ends_at_the_next_slice(hub, ask):
     number = grant(file, "bob")
     path = f"series/{DATASET}/{ct}/slice?plane=axial&index="
     assert ask("bob", path + "1").status_code == 200
-    command("grants", "revoke", number, "--reason", "the course is over", "--workbench", file)
+    with records_of(file) as database:
+        access.revoke(database, "steward", number, "the course is over")
     body = is_problem(ask("bob", path + "2"), 403, "refused")
     assert "was revoked" in body["detail"]
     assert "the course is over" in body["detail"]
-    assert "bob" in command("audit", "list", "--workbench", file, "--json")
 
 
 @pytest.mark.parametrize(
@@ -168,11 +170,11 @@ def test_what_went_out_is_in_the_audit_once_the_hub_stops(hub, ask):
     for index in range(5):
         assert ask("ana", f"series/{DATASET}/{ct}/slice?plane=axial&index={index}").status_code == 200
     assert running.stop() == 0
-    events = [event for event in json.loads(command("audit", "list", "--workbench", file, "--json")) if event["actor"] == "ana"]
-    opened = [event for event in events if event["action"] == "pixels.open"]
-    read = [event["details"] for event in events if event["action"] == "pixels.read"]
-    assert len(opened) == 1
-    assert opened[0]["target"] == DATASET
+    with records_of(file) as database:
+        events = [event for event in audit.events(database, limit=1000) if event.actor == "ana"]
+        audit.verify(database)
+    read = [event.details for event in events if event.action == "pixels.read"]
+    assert [event.target for event in events if event.action == "pixels.open"] == [DATASET]
     assert sum(details["answers"] for details in read) >= 5
     assert sum(details["bytes"] for details in read) >= 5 * ct_values()[0].nbytes
     assert {details["cases"] for details in read} == {1}
