@@ -55,10 +55,10 @@ def test_without_codes_and_without_leave_it_is_refused(ingest, generated, tmp_pa
     assert not (tmp_path / "stores").exists()
 
 
-def test_a_dry_run_writes_nothing(cohortlab, generated, tmp_path):
-    assert cohortlab("key", "create", tmp_path / "gate.key").returncode == 0
+def test_a_dry_run_writes_nothing(here, generated, tmp_path):
+    assert here("key", "create", tmp_path / "gate.key").returncode == 0
     (tmp_path / "gate.secret").unlink()
-    done = cohortlab(
+    done = here(
         "ingest",
         generated,
         "--dataset",
@@ -148,7 +148,7 @@ def test_quarantine_holds_the_refused_files_untouched(ingest, mixed, tmp_path):
         ([], 2, "Missing argument"),
     ],
 )
-def test_wrong_input_says_what_is_wrong(cohortlab, generated, gate_key, tmp_path, *, arguments, code, said):
+def test_wrong_input_says_what_is_wrong(here, generated, gate_key, tmp_path, *, arguments, code, said):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
@@ -156,7 +156,7 @@ def test_wrong_input_says_what_is_wrong(cohortlab, generated, gate_key, tmp_path
     filled = [a.format(**names) for a in arguments]
     options = {"--dataset": "d", "--store": tmp_path / "stores", "--key": gate_key}
     rest = [part for name, value in options.items() if name not in filled for part in (name, value)]
-    done = cohortlab("ingest", *filled, *rest, "--deidentify", "--synthetic")
+    done = here("ingest", *filled, *rest, "--deidentify", "--synthetic")
     assert (done.returncode, said in " ".join(done.stderr.split())) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "stores").exists()
