@@ -97,7 +97,12 @@ const TYPES: Record<string, new (buffer: ArrayBuffer) => PixelArray> = {
   float32: Float32Array,
 };
 
-function parse(type: string | null, shape: string | null, body: ArrayBuffer, axes: 2 | 3): { lengths: number[]; samples: 1 | 3; values: PixelArray } {
+function parse(
+  type: string | null,
+  shape: string | null,
+  body: ArrayBuffer,
+  axes: 2 | 3,
+): { lengths: number[]; samples: 1 | 3; values: PixelArray } {
   const make = TYPES[type ?? ""];
   const all = (shape ?? "").split(",").map(Number);
   if (make === undefined) throw new TypeError(`The server sent values of a type that is not known here: ${type ?? "none"}.`);

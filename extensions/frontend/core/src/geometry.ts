@@ -69,6 +69,10 @@ export function ownAffine(spacing: { z: number; y: number; x: number }): Affine 
 
 /** "L 12.3  P 4.5  S −30.1 mm": coordinates with the letter of the side that they lie on. */
 export function patientText(point: Vector3): string {
-  const names = [["L", "R"], ["P", "A"], ["H", "F"]] as const;
+  const names = [
+    ["L", "R"],
+    ["P", "A"],
+    ["H", "F"],
+  ] as const;
   return `${point.map((value, axis) => `${names[axis]?.[value < 0 ? 1 : 0] ?? ""} ${Math.abs(value).toFixed(1)}`).join("  ")} mm`;
 }

@@ -65,7 +65,18 @@ function volumeQuery({ level, frame, version }: VolumeAddress): Query {
 }
 
 /** What a description may leave out. */
-const NOTHING_SAID = { dtype: "", affine: null, spacing: [], samples: [], suv: null, space: "patient", tiles: null, segments: [], segmentations: [], frame: null } as const;
+const NOTHING_SAID = {
+  dtype: "",
+  affine: null,
+  spacing: [],
+  samples: [],
+  suv: null,
+  space: "patient",
+  tiles: null,
+  segments: [],
+  segmentations: [],
+  frame: null,
+} as const;
 
 interface Running {
   promise: Promise<Slice | Volume>;
@@ -99,7 +110,12 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
     return entry;
   }
 
-  async function shared<T extends Slice | Volume>(path: string, query: Query, parse: (answer: Answer) => T, signal?: AbortSignal): Promise<T> {
+  async function shared<T extends Slice | Volume>(
+    path: string,
+    query: Query,
+    parse: (answer: Answer) => T,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const key = keyOf(path, query);
     const found = cache.get(key);
     if (found !== undefined) return found as T;
@@ -125,8 +141,10 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
     }
   }
 
-  const pixels = <T>(parse: (type: string | null, shape: string | null, body: ArrayBuffer) => T) => (answer: Answer): T =>
-    parse(answer.header("x-cohortlab-type"), answer.header("x-cohortlab-shape"), answer.body);
+  const pixels =
+    <T>(parse: (type: string | null, shape: string | null, body: ArrayBuffer) => T) =>
+    (answer: Answer): T =>
+      parse(answer.header("x-cohortlab-type"), answer.header("x-cohortlab-shape"), answer.body);
 
   const slice = (address: SliceAddress, signal?: AbortSignal): Promise<Slice> =>
     shared(`${seriesPath(address.series)}/slice`, sliceQuery(address), pixels(parseSlice), signal);

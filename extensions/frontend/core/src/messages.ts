@@ -24,7 +24,8 @@ interface Waiting {
   fail(error: Error): void;
 }
 
-export const SLOW = "Shown through the kernel, which is slower and waits while it computes. In a Cohortlab session images come from the server.";
+export const SLOW =
+  "Shown through the kernel, which is slower and waits while it computes. In a Cohortlab session images come from the server.";
 const ENDED = "The kernel does not answer: it is busy or has ended. Run the cell again if it has.";
 const PATIENCE = 20_000; // ms until a kernel counts as gone; a busy one answers late
 
@@ -57,7 +58,10 @@ export function messageTransport(model: Messenger, patience = PATIENCE): Transpo
     const done = (body: ArrayBuffer): void => {
       asker.come({ status: part.status, header: (name) => headers.get(name.toLowerCase()) ?? null, body });
     };
-    if (part.encoding === "gzip") inflated(bytes).then(done, () => { asker.fail(new LoadError("The kernel sent a damaged answer.", 0, "error")); });
+    if (part.encoding === "gzip")
+      inflated(bytes).then(done, () => {
+        asker.fail(new LoadError("The kernel sent a damaged answer.", 0, "error"));
+      });
     else done(bytes.buffer);
   };
   model.on("msg:custom", hear);
@@ -68,10 +72,16 @@ export function messageTransport(model: Messenger, patience = PATIENCE): Transpo
     get(path: string, query: Query, signal: AbortSignal): Promise<Answer> {
       const id = (last += 1);
       return new Promise<Answer>((resolve, reject) => {
-        const timer = setTimeout(() => { settle(() => { reject(new LoadError(ENDED, 0, "unavailable")); }); }, patience);
+        const timer = setTimeout(() => {
+          settle(() => {
+            reject(new LoadError(ENDED, 0, "unavailable"));
+          });
+        }, patience);
         const leave = (): void => {
           model.send({ kind: "cancel", id });
-          settle(() => { reject(signal.reason as Error); });
+          settle(() => {
+            reject(signal.reason as Error);
+          });
         };
         const settle = (how: () => void): void => {
           clearTimeout(timer);
@@ -79,12 +89,25 @@ export function messageTransport(model: Messenger, patience = PATIENCE): Transpo
           waiting.delete(id);
           how();
         };
-        if (signal.aborted) { settle(() => { reject(signal.reason as Error); }); return; }
+        if (signal.aborted) {
+          settle(() => {
+            reject(signal.reason as Error);
+          });
+          return;
+        }
         signal.addEventListener("abort", leave);
         waiting.set(id, {
           buffers: [],
-          come: (answer) => { settle(() => { resolve(answer); }); },
-          fail: (error) => { settle(() => { reject(error); }); },
+          come: (answer) => {
+            settle(() => {
+              resolve(answer);
+            });
+          },
+          fail: (error) => {
+            settle(() => {
+              reject(error);
+            });
+          },
         });
         model.send({ kind: "get", id, path, query, headers: {} });
       });

@@ -54,9 +54,7 @@ export function textureMap(plane: Plane, placement: Placement, rows: number, col
   };
   const [rightScale, rightOffset] = along("right", rightIsColumns ? columns : rows);
   const [downScale, downOffset] = along("down", rightIsColumns ? rows : columns);
-  return rightIsColumns
-    ? [rightScale, 0, rightOffset, 0, downScale, downOffset]
-    : [0, downScale, downOffset, rightScale, 0, rightOffset];
+  return rightIsColumns ? [rightScale, 0, rightOffset, 0, downScale, downOffset] : [0, downScale, downOffset, rightScale, 0, rightOffset];
 }
 
 /** Row and column of the slice under viewport pixel (x, y), or null outside. */

@@ -44,7 +44,9 @@ const BYTES: Record<string, number> = { int8: 1, uint8: 1, bool: 1, int16: 2, ui
 export function coarseLevel(meta: SeriesMeta): number | null {
   if (!meta.regular || meta.levels.length < 2 || !meta.dims.includes("z")) return null;
   const bytes = BYTES[meta.dtype] ?? 4;
-  const level = meta.levels.findIndex((shape) => (["z", "y", "x"] as const).reduce((size, axis) => size * lengthAlong(shape, axis, meta.dims), bytes) <= COARSE_BYTES);
+  const level = meta.levels.findIndex(
+    (shape) => (["z", "y", "x"] as const).reduce((size, axis) => size * lengthAlong(shape, axis, meta.dims), bytes) <= COARSE_BYTES,
+  );
   return level > 0 ? level : null;
 }
 
@@ -75,7 +77,13 @@ export function sliceOf({ shape, samples, values }: Volume, axis: "z" | "y" | "x
   return { rows, columns, samples, values: cut };
 }
 
-export function createSession(loader: Loader, store: Store<ViewState>, meta: SeriesMeta, label: SeriesMeta | null, voxelsPerPixel = 1): Session {
+export function createSession(
+  loader: Loader,
+  store: Store<ViewState>,
+  meta: SeriesMeta,
+  label: SeriesMeta | null,
+  voxelsPerPixel = 1,
+): Session {
   let shown: Shown = { image: null, exact: false, level: 0, label: null, loading: true, problem: "", recovering: false };
   let current = new AbortController();
   let direction = 1;
@@ -99,7 +107,14 @@ export function createSession(loader: Loader, store: Store<ViewState>, meta: Ser
     const plane = planeOf(meta, state.plane);
     const shape = meta.levels[wanted] ?? meta.shape;
     const at = indexInLevel(index, lengthAlong(meta.shape, plane.axis, meta.dims), lengthAlong(shape, plane.axis, meta.dims));
-    return { series: `${meta.dataset}/${meta.series}`, version: meta.version, plane: plane.name, index: at, level: wanted, frame: state.frame };
+    return {
+      series: `${meta.dataset}/${meta.series}`,
+      version: meta.version,
+      plane: plane.name,
+      index: at,
+      level: wanted,
+      frame: state.frame,
+    };
   }
 
   function labelAt(state: ViewState, index: number): SliceAddress | null {
@@ -161,7 +176,15 @@ export function createSession(loader: Loader, store: Store<ViewState>, meta: Ser
       try {
         const [found, over] = await Promise.all([loader.slice(exact, signal), above === null ? null : loader.slice(above, signal)]);
         signal.throwIfAborted();
-        show({ image: ready(state, exact, found), exact: true, level: exact.level, label: over, loading: false, problem: "", recovering: false });
+        show({
+          image: ready(state, exact, found),
+          exact: true,
+          level: exact.level,
+          label: over,
+          loading: false,
+          problem: "",
+          recovering: false,
+        });
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof LoadError || error instanceof TypeError)) throw error;

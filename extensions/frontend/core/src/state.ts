@@ -178,7 +178,15 @@ export function leastWidth(meta: SeriesMeta): number {
 export function reset(meta: SeriesMeta, state: ViewState): ViewState {
   const fresh = initialState(meta, state.label);
   const plane = planeOf(meta, state.plane);
-  return { ...fresh, plane: plane.name, index: Math.floor(plane.count / 2), frame: state.frame, tool: state.tool, smooth: state.smooth, marks: state.marks };
+  return {
+    ...fresh,
+    plane: plane.name,
+    index: Math.floor(plane.count / 2),
+    frame: state.frame,
+    tool: state.tool,
+    smooth: state.smooth,
+    marks: state.marks,
+  };
 }
 
 export interface Store<T> {

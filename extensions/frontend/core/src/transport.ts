@@ -78,7 +78,9 @@ export function httpTransport(options: HttpOptions): Transport {
 export function checked(answer: Answer): Answer {
   if (answer.status >= 200 && answer.status < 300) return answer;
   const isProblem = answer.header("content-type")?.startsWith("application/problem+json") ?? false;
-  const problem = isProblem ? (JSON.parse(new TextDecoder().decode(answer.body)) as { detail?: string; title?: string; code?: string; hint?: string }) : {};
+  const problem = isProblem
+    ? (JSON.parse(new TextDecoder().decode(answer.body)) as { detail?: string; title?: string; code?: string; hint?: string })
+    : {};
   if (!isProblem && [502, 503, 504].includes(answer.status)) throw new LoadError(NO_ANSWER, answer.status, "unavailable");
   const signedOut = !isProblem && [401, 403].includes(answer.status);
   const words = signedOut

@@ -6,7 +6,9 @@ import { levelFactor } from "./placement";
 export function physical(meta: SeriesMeta): { slope: number; intercept: number } {
   const { rescale } = meta;
   if (rescale === null || rescale.applied) return { slope: 1, intercept: 0 };
-  return rescale.per_slice === null ? { slope: rescale.slope, intercept: rescale.intercept } : { slope: meanSlope(rescale.per_slice), intercept: 0 };
+  return rescale.per_slice === null
+    ? { slope: rescale.slope, intercept: rescale.intercept }
+    : { slope: meanSlope(rescale.per_slice), intercept: 0 };
 }
 
 function meanSlope(pairs: readonly [number, number][]): number {

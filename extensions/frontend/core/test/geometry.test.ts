@@ -34,7 +34,17 @@ describe("places", () => {
 });
 
 describe("links", () => {
-  const other = sample({ series: "mr-1", affine: [[0, 0, 1, -20], [0, 1, 0, -16], [4, 0, 0, 90], [0, 0, 0, 1]], shape: [20, 32, 40], levels: [[20, 32, 40]] });
+  const other = sample({
+    series: "mr-1",
+    affine: [
+      [0, 0, 1, -20],
+      [0, 1, 0, -16],
+      [4, 0, 0, 90],
+      [0, 0, 0, 1],
+    ],
+    shape: [20, 32, 40],
+    levels: [[20, 32, 40]],
+  });
 
   it("show the slice where the other one's middle lies", () => {
     const meta = sample();
@@ -54,26 +64,71 @@ describe("links", () => {
 });
 
 describe("reports", () => {
-  const mark = (kind: Mark["kind"], points: Mark["points"]): Mark => ({ id: "1", kind, plane: "axial", index: 4, frame: 0, points, label: "" });
+  const mark = (kind: Mark["kind"], points: Mark["points"]): Mark => ({
+    id: "1",
+    kind,
+    plane: "axial",
+    index: 4,
+    frame: 0,
+    points,
+    label: "",
+  });
   const meta = sample();
   const slice = { rows: 64, columns: 80, samples: 1 as const, values: Int16Array.from({ length: 64 * 80 }, (_, at) => at % 80) };
 
   it("measure voxels of 0.5 mm in mm, and the values inside", () => {
-    const found = report(meta, planeOf(meta, "axial"), mark("rectangle", [[4, 9.5, 9.5], [4, 9.5, 13.5], [4, 13.5, 13.5], [4, 13.5, 9.5]]), slice);
+    const found = report(
+      meta,
+      planeOf(meta, "axial"),
+      mark("rectangle", [
+        [4, 9.5, 9.5],
+        [4, 9.5, 13.5],
+        [4, 13.5, 13.5],
+        [4, 13.5, 9.5],
+      ]),
+      slice,
+    );
     expect(found).toMatchObject({ area_mm2: 4, voxels: 16, mean: expect.closeTo(11.5), min: 10, max: 13 });
     expect(reportText(meta, axial, found)).toEqual(["4.0 mm²", "11.5 ± 1.1 HU", "10 to 13 HU"]);
   });
 
   it("are in pixels where nothing tells how large those are", () => {
-    const ultrasound = sample({ affine: null, spacing: [null, null], dims: ["y", "x"], planes: [{ ...axial, right: { ...axial.right, spacing: 1 }, down: { ...axial.down, spacing: 1 } }] });
-    const found = report(ultrasound, planeOf(ultrasound, "axial"), mark("length", [[4, 0, 0], [4, 3, 4]]), null);
+    const ultrasound = sample({
+      affine: null,
+      spacing: [null, null],
+      dims: ["y", "x"],
+      planes: [{ ...axial, right: { ...axial.right, spacing: 1 }, down: { ...axial.down, spacing: 1 } }],
+    });
+    const found = report(
+      ultrasound,
+      planeOf(ultrasound, "axial"),
+      mark("length", [
+        [4, 0, 0],
+        [4, 3, 4],
+      ]),
+      null,
+    );
     expect(reportText(ultrasound, planeOf(ultrasound, "axial"), found)).toEqual(["5.0 px"]);
     const xray = sample({ affine: null, spacing: [0.1, 0.1], dims: ["y", "x"] });
     expect(reportText(xray, axial, { length_mm: 5 })).toEqual(["5.0 mm"]);
   });
 
   it("measure a length between voxels", () => {
-    expect(reportText(meta, axial, report(meta, planeOf(meta, "axial"), mark("length", [[4, 0, 0], [4, 0, 41]]), null))).toEqual(["20.5 mm"]);
+    expect(
+      reportText(
+        meta,
+        axial,
+        report(
+          meta,
+          planeOf(meta, "axial"),
+          mark("length", [
+            [4, 0, 0],
+            [4, 0, 41],
+          ]),
+          null,
+        ),
+      ),
+    ).toEqual(["20.5 mm"]);
     expect(report(meta, planeOf(meta, "axial"), mark("point", [[4, 0, 0]]), slice)).toEqual({});
   });
 });

@@ -49,8 +49,11 @@ afterEach(async () => {
 });
 
 const at = (index: number): SliceAddress => ({ series: "lungs/ct-1", version: "abcd", plane: "axial", index, level: 0, frame: 0 });
-const make = (cacheBytes?: number): Loader => 
-  createLoader({ transport: httpTransport({ api: `${base}cohortlab/api/`, xsrf: () => "token" }), ...(cacheBytes === undefined ? {} : { cacheBytes }) });
+const make = (cacheBytes?: number): Loader =>
+  createLoader({
+    transport: httpTransport({ api: `${base}cohortlab/api/`, xsrf: () => "token" }),
+    ...(cacheBytes === undefined ? {} : { cacheBytes }),
+  });
 
 describe("loader", () => {
   it("asks below the page's base path with the XSRF token, and reads typed values", async () => {

@@ -20,7 +20,11 @@ function kernel() {
     off: (_, listener) => listeners.delete(listener),
   };
   const say = (content: object, ...buffers: Uint8Array[]) => {
-    for (const listener of listeners) listener(content, buffers.map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)));
+    for (const listener of listeners)
+      listener(
+        content,
+        buffers.map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+      );
   };
   return { model, sent, say, listeners };
 }
@@ -33,7 +37,9 @@ describe("messages", () => {
   it("carry a slice, in parts", async () => {
     const { model, sent, say } = kernel();
     const asked = createLoader({ transport: messageTransport(model) }).slice(address);
-    expect(sent).toEqual([{ kind: "get", id: 1, path: "series/lungs/ct-1/slice", query: { plane: "axial", index: "3", level: "0", v: "ab" }, headers: {} }]);
+    expect(sent).toEqual([
+      { kind: "get", id: 1, path: "series/lungs/ct-1/slice", query: { plane: "axial", index: "3", level: "0", v: "ab" }, headers: {} },
+    ]);
     say({ kind: "answer", id: 1, status: 200, headers, parts: 2, part: 0, encoding: "" }, bytes.slice(0, 4));
     say({ kind: "answer", id: 99, status: 200, headers, parts: 1, part: 0, encoding: "" }, bytes);
     say({ kind: "answer", id: 1, status: 200, headers, parts: 2, part: 1, encoding: "" }, bytes.slice(4));

@@ -34,10 +34,21 @@ describe("three planes", () => {
 
   it("stay at right angles whatever is turned", () => {
     let frame = straight([0, 0, 0]);
-    for (const [name, angle] of [["axial", 0.7], ["coronal", -1.1], ["sagittal", 2.4], ["axial", Math.PI / 2]] as const) frame = turnedIn(frame, name, angle);
+    for (const [name, angle] of [
+      ["axial", 0.7],
+      ["coronal", -1.1],
+      ["sagittal", 2.4],
+      ["axial", Math.PI / 2],
+    ] as const)
+      frame = turnedIn(frame, name, angle);
     for (const name of VIEWS) {
       const { right, down, normal } = viewOf(frame, name);
-      for (const [a, b] of [[right, down], [down, normal], [normal, right]] as const) expect(dot(a, b)).toBeCloseTo(0, 9);
+      for (const [a, b] of [
+        [right, down],
+        [down, normal],
+        [normal, right],
+      ] as const)
+        expect(dot(a, b)).toBeCloseTo(0, 9);
       for (const side of [right, down, normal]) expect(Math.hypot(...side)).toBeCloseTo(1, 9);
     }
   });

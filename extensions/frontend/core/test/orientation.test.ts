@@ -48,6 +48,9 @@ describe("turning", () => {
   });
 
   it("takes counts and senses along", () => {
-    expect(turned(plane, 90, [false, false])).toMatchObject({ right: { axis: "y", sign: -1, count: 2 }, down: { axis: "x", sign: 1, count: 3 } });
+    expect(turned(plane, 90, [false, false])).toMatchObject({
+      right: { axis: "y", sign: -1, count: 2 },
+      down: { axis: "x", sign: 1, count: 3 },
+    });
   });
 });

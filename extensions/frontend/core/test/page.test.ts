@@ -4,7 +4,10 @@ import { colorTable, defaultColor } from "../src/engine/colors";
 import { windowLevels } from "../src/engine/shaders";
 
 const page = (config: string | null, baseUrl?: string): Document =>
-  ({ getElementById: () => (config === null ? null : { textContent: config }), body: { dataset: baseUrl === undefined ? {} : { baseUrl } } }) as unknown as Document;
+  ({
+    getElementById: () => (config === null ? null : { textContent: config }),
+    body: { dataset: baseUrl === undefined ? {} : { baseUrl } },
+  }) as unknown as Document;
 
 describe("page", () => {
   it("takes the base path from the page and never assumes one", () => {

@@ -9,7 +9,9 @@ const [axial, coronal, sagittal] = planes as [(typeof planes)[0], (typeof planes
 const empty = (rows = 5, columns = 7): LabelSlice => ({ rows, columns, values: new Uint8Array(rows * columns) });
 
 function picture({ rows, columns, values }: LabelSlice): string[] {
-  return Array.from({ length: rows }, (_, row) => [...values.slice(row * columns, (row + 1) * columns)].map((value) => (value === 0 ? "." : String(value))).join(""));
+  return Array.from({ length: rows }, (_, row) =>
+    [...values.slice(row * columns, (row + 1) * columns)].map((value) => (value === 0 ? "." : String(value))).join(""),
+  );
 }
 
 function painted(positions: number[]): string[] {
@@ -39,7 +41,12 @@ describe("brush", () => {
   });
 
   it("cuts out what a line encloses", () => {
-    const corners = [[0.5, 0.5], [0.5, 3.5], [2.5, 3.5], [2.5, 0.5]].map(([row = 0, column = 0]) => ({ row, column }));
+    const corners = [
+      [0.5, 0.5],
+      [0.5, 3.5],
+      [2.5, 3.5],
+      [2.5, 0.5],
+    ].map(([row = 0, column = 0]) => ({ row, column }));
     expect(painted(enclosed(empty(), corners))).toEqual([".......", ".111...", ".111...", ".......", "......."]);
   });
 });
@@ -113,7 +120,10 @@ describe("painted labels", () => {
     const made = labels.paint(7, 0, [0, 9], 2);
     if (made === null) throw new Error("nothing was painted");
     const messages = labels.messages({ index: 7, frame: 0, made });
-    expect(messages.map(({ segment, mask }) => [segment, [...mask]])).toEqual([[1, [0b01000000, 0]], [2, [0b10000000, 0b01000000]]]);
+    expect(messages.map(({ segment, mask }) => [segment, [...mask]])).toEqual([
+      [1, [0b01000000, 0]],
+      [2, [0b10000000, 0b01000000]],
+    ]);
     expect(messages[0]).toMatchObject({ index: 7, frame: 0, shape: [2, 5] });
     expect([...packed([0, 1, 1], 1)]).toEqual([0b01100000]);
   });

@@ -16,7 +16,10 @@ function manual() {
   const key = (address: SliceAddress) => `${address.plane} ${String(address.index)} ${String(address.level)}${address.on ? " on" : ""}`;
   const loader: Loader = {
     transport: httpTransport({ api: "http://loopback/" }),
-    volume: () => new Promise((resolve) => { coarse = resolve; }),
+    volume: () =>
+      new Promise((resolve) => {
+        coarse = resolve;
+      }),
     picture: () => Promise.reject(new Error("not asked for here")),
     meta: () => Promise.reject(new Error("not asked for here")),
     cached: () => undefined,
@@ -30,7 +33,14 @@ function manual() {
     prefetch: (addresses) => prefetched.push([...addresses]),
     dispose: () => undefined,
   };
-  return { loader, waiting, prefetched, coarse: (volume: Volume) => { coarse(volume); } };
+  return {
+    loader,
+    waiting,
+    prefetched,
+    coarse: (volume: Volume) => {
+      coarse(volume);
+    },
+  };
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -60,7 +70,13 @@ describe("session", () => {
   });
 
   it("shows a slice of the coarse volume until the exact one is here, also in another plane", async () => {
-    const meta = sample({ levels: [[40, 64, 80], [20, 32, 40], [10, 16, 20]] });
+    const meta = sample({
+      levels: [
+        [40, 64, 80],
+        [20, 32, 40],
+        [10, 16, 20],
+      ],
+    });
     expect(coarseLevel(meta)).toBe(1);
     const { loader, waiting, coarse } = manual();
     const store = createStore(initialState(meta));
@@ -81,7 +97,11 @@ describe("session", () => {
   it("takes a coarser level of a large projection until it is zoomed in", async () => {
     const large = sample({
       shape: [1, 4000, 4000],
-      levels: [[1, 4000, 4000], [1, 2000, 2000], [1, 1000, 1000]],
+      levels: [
+        [1, 4000, 4000],
+        [1, 2000, 2000],
+        [1, 1000, 1000],
+      ],
       planes: [{ ...axial, count: 1, right: { ...axial.right, count: 4000 }, down: { ...axial.down, count: 4000 } }],
     });
     expect([0.5, 1, 1.9, 2, 3.9, 4, 9].map((ratio) => levelFor(large, large.planes[0] ?? axial, ratio))).toEqual([0, 0, 0, 1, 1, 2, 2]);
@@ -97,8 +117,30 @@ describe("session", () => {
   });
 
   it("never takes a level with fewer slices for the slice itself", () => {
-    expect(levelFor(sample({ levels: [[40, 64, 80], [20, 32, 40]] }), axial, 4)).toBe(0);
-    expect(levelFor(sample({ levels: [[40, 64, 80], [40, 32, 40]] }), axial, 4)).toBe(1);
+    expect(
+      levelFor(
+        sample({
+          levels: [
+            [40, 64, 80],
+            [20, 32, 40],
+          ],
+        }),
+        axial,
+        4,
+      ),
+    ).toBe(0);
+    expect(
+      levelFor(
+        sample({
+          levels: [
+            [40, 64, 80],
+            [40, 32, 40],
+          ],
+        }),
+        axial,
+        4,
+      ),
+    ).toBe(1);
   });
 
   it("asks again by itself when the server was only away", async () => {
@@ -161,6 +203,16 @@ describe("coarse volumes", () => {
 
   it("are not asked for where slices are no volume, or the levels are none", () => {
     expect(coarseLevel(sample())).toBeNull();
-    expect(coarseLevel(sample({ regular: false, levels: [[40, 64, 80], [20, 32, 40]] }))).toBeNull();
+    expect(
+      coarseLevel(
+        sample({
+          regular: false,
+          levels: [
+            [40, 64, 80],
+            [20, 32, 40],
+          ],
+        }),
+      ),
+    ).toBeNull();
   });
 });

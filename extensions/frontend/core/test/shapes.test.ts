@@ -12,20 +12,136 @@ const at = (x: number, y: number): Vector3 => add(origin, add(times(right, x), t
 
 describe("measures", () => {
   it.each<[string, Kind, [number, number][], Record<string, number>]>([
-    ["3-4-5 triangle's long side", "length", [[0, 0], [3, 4]], { length_mm: 5 }],
-    ["nothing from a point", "length", [[1, 1], [1, 1]], { length_mm: 0 }],
-    ["long axis first, whichever was drawn first", "bidirectional", [[0, 0], [2, 0], [1, -3], [1, 3]], { length_mm: 6, short_mm: 2 }],
-    ["right angle", "angle", [[5, 0], [0, 0], [0, 7]], { angle_deg: 90 }],
-    ["stretched angle", "angle", [[-2, 0], [0, 0], [3, 0]], { angle_deg: 180 }],
-    ["tiny angle", "angle", [[1000, 0], [0, 0], [1000, 0.1]], { angle_deg: 0.0057296 }],
-    ["rectangle", "rectangle", [[0, 0], [4, 0], [4, 3], [0, 3]], { area_mm2: 12, perimeter_mm: 14 }],
-    ["circle of radius 2", "ellipse", [[-2, 0], [2, 0], [0, -2], [0, 2]], { area_mm2: Math.PI * 4 }],
-    ["ellipse", "ellipse", [[-3, 0], [3, 0], [0, -1], [0, 1]], { area_mm2: Math.PI * 3 }],
-    ["triangle by hand", "freehand", [[0, 0], [6, 0], [0, 4]], { area_mm2: 12 }],
-    ["the same the other way round", "freehand", [[0, 4], [6, 0], [0, 0]], { area_mm2: 12 }],
-    ["L shape by hand", "freehand", [[0, 0], [4, 0], [4, 1], [1, 1], [1, 4], [0, 4]], { area_mm2: 7, perimeter_mm: 16 }],
+    [
+      "3-4-5 triangle's long side",
+      "length",
+      [
+        [0, 0],
+        [3, 4],
+      ],
+      { length_mm: 5 },
+    ],
+    [
+      "nothing from a point",
+      "length",
+      [
+        [1, 1],
+        [1, 1],
+      ],
+      { length_mm: 0 },
+    ],
+    [
+      "long axis first, whichever was drawn first",
+      "bidirectional",
+      [
+        [0, 0],
+        [2, 0],
+        [1, -3],
+        [1, 3],
+      ],
+      { length_mm: 6, short_mm: 2 },
+    ],
+    [
+      "right angle",
+      "angle",
+      [
+        [5, 0],
+        [0, 0],
+        [0, 7],
+      ],
+      { angle_deg: 90 },
+    ],
+    [
+      "stretched angle",
+      "angle",
+      [
+        [-2, 0],
+        [0, 0],
+        [3, 0],
+      ],
+      { angle_deg: 180 },
+    ],
+    [
+      "tiny angle",
+      "angle",
+      [
+        [1000, 0],
+        [0, 0],
+        [1000, 0.1],
+      ],
+      { angle_deg: 0.0057296 },
+    ],
+    [
+      "rectangle",
+      "rectangle",
+      [
+        [0, 0],
+        [4, 0],
+        [4, 3],
+        [0, 3],
+      ],
+      { area_mm2: 12, perimeter_mm: 14 },
+    ],
+    [
+      "circle of radius 2",
+      "ellipse",
+      [
+        [-2, 0],
+        [2, 0],
+        [0, -2],
+        [0, 2],
+      ],
+      { area_mm2: Math.PI * 4 },
+    ],
+    [
+      "ellipse",
+      "ellipse",
+      [
+        [-3, 0],
+        [3, 0],
+        [0, -1],
+        [0, 1],
+      ],
+      { area_mm2: Math.PI * 3 },
+    ],
+    [
+      "triangle by hand",
+      "freehand",
+      [
+        [0, 0],
+        [6, 0],
+        [0, 4],
+      ],
+      { area_mm2: 12 },
+    ],
+    [
+      "the same the other way round",
+      "freehand",
+      [
+        [0, 4],
+        [6, 0],
+        [0, 0],
+      ],
+      { area_mm2: 12 },
+    ],
+    [
+      "L shape by hand",
+      "freehand",
+      [
+        [0, 0],
+        [4, 0],
+        [4, 1],
+        [1, 1],
+        [1, 4],
+        [0, 4],
+      ],
+      { area_mm2: 7, perimeter_mm: 16 },
+    ],
   ])("%s", (_, kind, points, expected) => {
-    const found = measures(kind, points.map(([x, y]) => at(x, y)));
+    const found = measures(
+      kind,
+      points.map(([x, y]) => at(x, y)),
+    );
     for (const [name, value] of Object.entries(expected)) expect(found[name as keyof typeof found]).toBeCloseTo(value, 6);
   });
 
@@ -37,7 +153,10 @@ describe("measures", () => {
 });
 
 describe("drawing", () => {
-  it.each<[Kind, number]>([["rectangle", 60], ["ellipse", (Math.PI * 60) / 4]])("a %s from corner to corner", (kind, area) => {
+  it.each<[Kind, number]>([
+    ["rectangle", 60],
+    ["ellipse", (Math.PI * 60) / 4],
+  ])("a %s from corner to corner", (kind, area) => {
     const points = fromDrag(kind, at(2, 3), at(12, 9), right, down);
     expect(measures(kind, points).area_mm2).toBeCloseTo(area, 6);
   });
@@ -58,7 +177,12 @@ describe("drawing", () => {
       const [before, after] = [moved[(step + 3) % 4] ?? point, moved[(step + 1) % 4] ?? point];
       expect(dot(subtract(before, point), subtract(after, point))).toBeCloseTo(0, 6);
     });
-    const fixed = [[0, 0], [8, 0], [8, 6], [0, 6]][(corner + 2) % 4] ?? [0, 0];
+    const fixed = [
+      [0, 0],
+      [8, 0],
+      [8, 6],
+      [0, 6],
+    ][(corner + 2) % 4] ?? [0, 0];
     expect(measures("rectangle", moved).area_mm2).toBeCloseTo(Math.abs((20 - (fixed[0] ?? 0)) * (30 - (fixed[1] ?? 0))));
   });
 

@@ -1,6 +1,21 @@
 import { describe, expect, it, vi } from "vitest";
 import { presets } from "../src/presets";
-import { advanced, corrected, createStore, dragged, flipped, initialState, quarterTurned, reset, scrolled, shownPlane, withPlane, withPreset, zoomed, type ViewState } from "../src/state";
+import {
+  advanced,
+  corrected,
+  createStore,
+  dragged,
+  flipped,
+  initialState,
+  quarterTurned,
+  reset,
+  scrolled,
+  shownPlane,
+  withPlane,
+  withPreset,
+  zoomed,
+  type ViewState,
+} from "../src/state";
 import { spotAt, place } from "../src/placement";
 import { valueText, windowText } from "../src/ui/words";
 import { sample } from "./sample";
@@ -9,7 +24,13 @@ const meta = sample();
 
 describe("state", () => {
   it("opens in the middle of the acquisition's stack with the series' window", () => {
-    expect(initialState(meta)).toMatchObject({ series: "lungs/ct-0123456789ab", plane: "axial", index: 20, window: [40, 400], overlay: true });
+    expect(initialState(meta)).toMatchObject({
+      series: "lungs/ct-0123456789ab",
+      plane: "axial",
+      index: 20,
+      window: [40, 400],
+      overlay: true,
+    });
   });
 
   it("scrolls to the ends and no further", () => {
@@ -99,7 +120,10 @@ describe("state", () => {
 
   it("plays slices in a ring, and frames where there is one slice", () => {
     expect(advanced(meta, { ...initialState(meta), index: 39 }).index).toBe(0);
-    const clip = sample({ planes: meta.planes.map((plane) => ({ ...plane, count: 1 })), axis: { name: "time", values: [0, 1, 2], unit: "s" } });
+    const clip = sample({
+      planes: meta.planes.map((plane) => ({ ...plane, count: 1 })),
+      axis: { name: "time", values: [0, 1, 2], unit: "s" },
+    });
     expect(advanced(clip, { ...initialState(clip), frame: 2 }).frame).toBe(0);
   });
 });

@@ -8,9 +8,22 @@ const pet = sample({
   modality: "PT",
   shape: [2, 64, 80],
   levels: [[2, 64, 80]],
-  rescale: { slope: 1, intercept: 0, applied: false, per_slice: [[1, 0], [3, 0]] },
+  rescale: {
+    slope: 1,
+    intercept: 0,
+    applied: false,
+    per_slice: [
+      [1, 0],
+      [3, 0],
+    ],
+  },
 });
-const slice = (values: number[], rows: number): Slice => ({ rows, columns: values.length / rows, samples: 1, values: Int16Array.from(values) });
+const slice = (values: number[], rows: number): Slice => ({
+  rows,
+  columns: values.length / rows,
+  samples: 1,
+  values: Int16Array.from(values),
+});
 
 describe("values", () => {
   it("of slices with different slopes share a window: the same activity is as bright on each", () => {
@@ -24,6 +37,9 @@ describe("values", () => {
   it("of all other series stay as they are stored", () => {
     const stored = slice([1, 2], 1);
     expect(comparable(sample(), axial, 0, 0, stored)).toBe(stored);
-    expect(physical(sample({ rescale: { slope: 2, intercept: -3, applied: false, per_slice: null } }))).toEqual({ slope: 2, intercept: -3 });
+    expect(physical(sample({ rescale: { slope: 2, intercept: -3, applied: false, per_slice: null } }))).toEqual({
+      slope: 2,
+      intercept: -3,
+    });
   });
 });

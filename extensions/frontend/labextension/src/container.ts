@@ -3,7 +3,16 @@
 // A container is only an object with `init(sharedScope)` and `get(module)`; a bundler's plugin would write the same with
 // some 40 MB of packages. `sharedScope` holds JupyterLab's own modules: tokens must be those very objects.
 import { plugins } from "./plugin";
-import type { ApplicationModule, ApputilsModule, FileBrowserModule, LauncherModule, ServicesModule, SharedScope, WidgetsModule } from "./jupyter";
+import type {
+  ApplicationModule,
+  ApputilsModule,
+  FileBrowserModule,
+  LauncherModule,
+  NotebookModule,
+  ServicesModule,
+  SharedScope,
+  WidgetsModule,
+} from "./jupyter";
 
 declare global {
   interface Window {
@@ -26,15 +35,16 @@ const container = {
   },
   async get(module: string): Promise<() => unknown> {
     if (module !== "./extension") throw new Error(`No module ${module} in @cohortlab/labextension.`);
-    const [launcher, services, apputils, widgets, filebrowser, application] = await Promise.all([
+    const [launcher, services, apputils, widgets, filebrowser, application, notebook] = await Promise.all([
       shared<LauncherModule>("@jupyterlab/launcher"),
       shared<ServicesModule>("@jupyterlab/services"),
       shared<ApputilsModule>("@jupyterlab/apputils"),
       shared<WidgetsModule>("@lumino/widgets"),
       shared<FileBrowserModule>("@jupyterlab/filebrowser"),
       shared<ApplicationModule>("@jupyterlab/application"),
+      shared<NotebookModule>("@jupyterlab/notebook"),
     ]);
-    const extension = { __esModule: true, default: plugins({ launcher, services, apputils, widgets, filebrowser, application }) };
+    const extension = { __esModule: true, default: plugins({ launcher, services, apputils, widgets, filebrowser, application, notebook }) };
     return () => extension;
   },
 };

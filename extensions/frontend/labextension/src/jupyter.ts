@@ -70,7 +70,10 @@ export interface Tracker {
 
 export interface Restorer {
   add(widget: LabWidget, name: string): void;
-  restore(tracker: Tracker, options: { command: string; args: (widget: MainWidget) => object; name: (widget: MainWidget) => string }): Promise<unknown>;
+  restore(
+    tracker: Tracker,
+    options: { command: string; args: (widget: MainWidget) => object; name: (widget: MainWidget) => string },
+  ): Promise<unknown>;
 }
 
 export interface LauncherModule {
@@ -89,8 +92,42 @@ export interface ApputilsModule {
   WidgetTracker: new (options: { namespace: string }) => Tracker;
 }
 
+export interface Panel extends LabWidget {
+  addWidget(widget: LabWidget): void;
+}
+
 export interface WidgetsModule {
   Widget: new (options?: { node: HTMLElement }) => LabWidget;
+  Panel: new () => Panel;
+}
+
+export interface MimeModel {
+  trusted: boolean;
+  data: Readonly<Record<string, unknown>>;
+}
+
+export interface Renderer {
+  renderModel(model: MimeModel): Promise<void>;
+  dispose(): void;
+}
+
+export interface Rendermime {
+  mimeTypes: readonly string[];
+  createRenderer(mimeType: string): Renderer;
+  addFactory(factory: { safe: boolean; mimeTypes: string[]; createRenderer: () => Renderer }, rank: number): void;
+}
+
+export interface NotebookPanel {
+  content: { rendermime: Rendermime };
+}
+
+export interface NotebookTracker {
+  forEach(visit: (panel: NotebookPanel) => void): void;
+  widgetAdded: { connect(slot: (sender: unknown, panel: NotebookPanel) => void): boolean };
+}
+
+export interface NotebookModule {
+  INotebookTracker: Token;
 }
 
 export interface FileBrowserModule {
@@ -109,6 +146,7 @@ export interface Modules {
   widgets: WidgetsModule;
   filebrowser: FileBrowserModule;
   application: ApplicationModule;
+  notebook: NotebookModule;
 }
 
 export interface Plugin {

@@ -11,10 +11,17 @@ export function codeLine(dataset: string, series: string): string {
 /** Whether all words of the search are in what is known of a series. */
 export function matches(search: string, dataset: ListedDataset, series: ListedSeries): boolean {
   const text = [dataset.id, dataset.title, series.id, series.modality, series.description, series.kind].join(" ").toLowerCase();
-  return search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
 }
 
-function element<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Record<string, string> = {}, ...children: Node[]): HTMLElementTagNameMap[K] {
+function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Record<string, string> = {},
+  ...children: Node[]
+): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name === "text") made.textContent = value;
@@ -29,7 +36,14 @@ export function addPanel(app: Application, modules: Modules, server: Server): La
   const again = element("button", { class: "jp-Button jp-mod-styled", text: "Refresh", title: "Ask the server again" });
   const list = element("div", { class: "cohortlab-list" });
   const status = element("p", { class: "cohortlab-status", role: "status" });
-  const node = element("div", { class: "cohortlab-panel" }, element("div", { class: "cohortlab-head" }, search, again), status, list, element("p", { class: "cohortlab-caveat", text: "For research, not for diagnosis" }));
+  const node = element(
+    "div",
+    { class: "cohortlab-panel" },
+    element("div", { class: "cohortlab-head" }, search, again),
+    status,
+    list,
+    element("p", { class: "cohortlab-caveat", text: "For research, not for diagnosis" }),
+  );
   const panel = new modules.widgets.Widget({ node });
   panel.id = "cohortlab-datasets";
   Object.assign(panel.title, { caption: "Cohortlab datasets", iconClass: "cohortlab-icon" });
@@ -39,9 +53,34 @@ export function addPanel(app: Application, modules: Modules, server: Server): La
   function card(dataset: ListedDataset, series: ListedSeries): HTMLElement {
     const name = `${dataset.id}/${series.id}`;
     const address = server.address(`api/series/${encodeURIComponent(dataset.id)}/${encodeURIComponent(series.id)}/thumbnail?size=96`);
-    const picture = element("img", { src: address, alt: "", loading: "lazy", decoding: "async", draggable: "false", width: "56", height: "56" });
-    const words = element("span", {}, element("b", { text: series.modality }), element("span", { text: series.description ?? series.id }), element("small", { text: series.id }));
-    const made = element("li", { draggable: "true", tabindex: "0", role: "button", title: `${codeLine(dataset.id, series.id)}: drag into a cell; double-click opens`, "aria-label": `${series.modality} ${series.description ?? ""} ${series.id}` }, picture, words);
+    const picture = element("img", {
+      src: address,
+      alt: "",
+      loading: "lazy",
+      decoding: "async",
+      draggable: "false",
+      width: "56",
+      height: "56",
+    });
+    const words = element(
+      "span",
+      {},
+      element("b", { text: series.modality }),
+      element("span", { text: series.description ?? series.id }),
+      element("small", { text: series.id }),
+    );
+    const made = element(
+      "li",
+      {
+        draggable: "true",
+        tabindex: "0",
+        role: "button",
+        title: `${codeLine(dataset.id, series.id)}: drag into a cell; double-click opens`,
+        "aria-label": `${series.modality} ${series.description ?? ""} ${series.id}`,
+      },
+      picture,
+      words,
+    );
     const open = (): void => void app.commands.execute(OPEN, { series: name });
     made.addEventListener("dblclick", open);
     made.addEventListener("keydown", (event) => {
@@ -55,11 +94,23 @@ export function addPanel(app: Application, modules: Modules, server: Server): La
   }
 
   function group(dataset: ListedDataset): HTMLElement | null {
-    const head = element("summary", { title: dataset.title ?? "" }, element("b", { text: dataset.id }), element("small", { text: dataset.version ?? "" }));
-    if (dataset.error !== undefined) return element("details", { open: "" }, head, element("p", { class: "cohortlab-status", text: dataset.error }));
+    const head = element(
+      "summary",
+      { title: dataset.title ?? "" },
+      element("b", { text: dataset.id }),
+      element("small", { text: dataset.version ?? "" }),
+    );
+    if (dataset.error !== undefined)
+      return element("details", { open: "" }, head, element("p", { class: "cohortlab-status", text: dataset.error }));
     const found = (dataset.series ?? []).filter((series) => matches(search.value.trim(), dataset, series));
     if (found.length === 0 && search.value.trim() !== "") return null;
-    return element("details", { open: "" }, head, element("p", { class: "cohortlab-title", text: dataset.title ?? "" }), element("ul", {}, ...found.map((series) => card(dataset, series))));
+    return element(
+      "details",
+      { open: "" },
+      head,
+      element("p", { class: "cohortlab-title", text: dataset.title ?? "" }),
+      element("ul", {}, ...found.map((series) => card(dataset, series))),
+    );
   }
 
   function draw(): void {

@@ -1,11 +1,12 @@
 // The extension's plug-ins: the launcher card "First steps", series in tabs, the dataset panel, and the banner before a stop.
 import icon from "./icon.svg";
-import type { Application, FileBrowser, Launcher, Modules, Plugin, Restorer } from "./jupyter";
+import type { Application, FileBrowser, Launcher, Modules, NotebookTracker, Plugin, Restorer } from "./jupyter";
 import { addBanner } from "./notices";
 import { addPanel } from "./panel";
 import { serverOf } from "./server";
 import style from "./style.css";
 import { addTabs } from "./tabs";
+import { addViews } from "./views";
 
 const FIRST_STEPS = "cohortlab:first-steps";
 
@@ -70,6 +71,18 @@ function notices(modules: Modules): Plugin {
   };
 }
 
+function views(modules: Modules): Plugin {
+  return {
+    id: "@cohortlab/labextension:views",
+    description: "Shows views of saved notebooks in words when their kernel has ended.",
+    autoStart: true,
+    optional: [modules.notebook.INotebookTracker],
+    activate(_app: Application, tracker: NotebookTracker | null) {
+      if (tracker !== null) addViews(modules, tracker);
+    },
+  };
+}
+
 export function plugins(modules: Modules): Plugin[] {
-  return [firstSteps(modules), datasets(modules), notices(modules)];
+  return [firstSteps(modules), datasets(modules), notices(modules), views(modules)];
 }

@@ -31,7 +31,12 @@ export function addTabs(app: Application, modules: Modules, server: Server, brow
     });
     widget.disposed.connect(() => {
       open.delete(series);
-      mounted.then((close) => { close(); }, () => undefined);
+      mounted.then(
+        (close) => {
+          close();
+        },
+        () => undefined,
+      );
     });
     return widget;
   }
@@ -53,13 +58,19 @@ export function addTabs(app: Application, modules: Modules, server: Server, brow
       return widget;
     },
   });
-  void restorer?.restore(tracker, { command: OPEN, args: (widget) => ({ series: widget.title.caption }), name: (widget) => widget.title.caption });
+  void restorer?.restore(tracker, {
+    command: OPEN,
+    args: (widget) => ({ series: widget.title.caption }),
+    name: (widget) => widget.title.caption,
+  });
   if (browser === null) return;
 
   const openModel = (model: ContentsModel | undefined): boolean => {
     const series = model?.type === "directory" ? seriesOf(model.path) : null;
     if (series === null) return false;
-    app.commands.execute(OPEN, { series }).catch((error: unknown) => { Notification.error(String(error)); });
+    app.commands.execute(OPEN, { series }).catch((error: unknown) => {
+      Notification.error(String(error));
+    });
     return true;
   };
   const selected = (): ContentsModel | undefined => [...browser.selectedItems()][0];

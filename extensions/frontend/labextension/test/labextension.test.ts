@@ -19,7 +19,12 @@ describe("the panel", () => {
   const dataset = { id: "lesions", title: "Liver lesions", series: [] };
   const series = { id: "ct-1", kind: "image" as const, modality: "CT", description: "Thin slices", source_series: null };
 
-  it.each([["", true], ["ct thin", true], ["LIVER", true], ["ct mr", false]])("finds by all words: %j", (search, found) => {
+  it.each([
+    ["", true],
+    ["ct thin", true],
+    ["LIVER", true],
+    ["ct mr", false],
+  ])("finds by all words: %j", (search, found) => {
     expect(matches(search, dataset, series)).toBe(found);
   });
 

@@ -18,7 +18,11 @@ const PADDING = 8;
 const LEAST_SIZE = 48;
 const MOST_SIZE = 512; // the gateway's
 
-function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Record<string, string> = {}, ...children: Node[]): HTMLElementTagNameMap[K] {
+function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Record<string, string> = {},
+  ...children: Node[]
+): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name === "text") made.textContent = value;
@@ -35,9 +39,18 @@ function fill(picture: HTMLImageElement, loader: Loader, { series, version }: It
   loader.picture(path, { size: String(Math.min(MOST_SIZE, Math.max(16, Math.round(size * devicePixelRatio)))), v: version }, signal).then(
     (address) => {
       picture.src = address;
-      if (address.startsWith("blob:")) picture.addEventListener("load", () => { URL.revokeObjectURL(address); }, { once: true });
+      if (address.startsWith("blob:"))
+        picture.addEventListener(
+          "load",
+          () => {
+            URL.revokeObjectURL(address);
+          },
+          { once: true },
+        );
     },
-    () => { picture.dataset["failed"] = ""; },
+    () => {
+      picture.dataset["failed"] = "";
+    },
   );
 }
 
@@ -53,7 +66,12 @@ function mount(el: HTMLElement, model: Model, loader: Loader): () => void {
     { class: "gallery" },
     h("div", { class: "bar" }, search, count),
     seen,
-    h("div", { class: "foot" }, h("span", { text: "Click or Space selects · arrows move · Esc selects none" }), h("strong", { text: CAVEAT })),
+    h(
+      "div",
+      { class: "foot" },
+      h("span", { text: "Click or Space selects · arrows move · Esc selects none" }),
+      h("strong", { text: CAVEAT }),
+    ),
   );
   shadow.replaceChildren(h("style", { text: style }), root);
   const life = new AbortController();
@@ -68,8 +86,16 @@ function mount(el: HTMLElement, model: Model, loader: Loader): () => void {
 
   function cell(item: Item): HTMLElement {
     const picture = h("img", { alt: "", decoding: "async", draggable: "false" });
-    const made = h("div", { class: "cell", role: "option", "data-series": item.series, title: `${item.title}\n${item.text}` }, picture, h("b", { text: item.title }), h("small", { text: item.text }));
-    picture.addEventListener("error", () => { picture.dataset["failed"] = ""; });
+    const made = h(
+      "div",
+      { class: "cell", role: "option", "data-series": item.series, title: `${item.title}\n${item.text}` },
+      picture,
+      h("b", { text: item.title }),
+      h("small", { text: item.text }),
+    );
+    picture.addEventListener("error", () => {
+      picture.dataset["failed"] = "";
+    });
     fill(picture, loader, item, size(), life.signal);
     return made;
   }
@@ -94,7 +120,12 @@ function mount(el: HTMLElement, model: Model, loader: Loader): () => void {
         space.append(made);
       }
       const [row, column] = [Math.floor(at / grid.columns), at % grid.columns];
-      Object.assign(made.style, { left: `${String(column * box.width)}px`, top: `${String(row * box.height)}px`, width: `${String(box.width)}px`, height: `${String(box.height)}px` });
+      Object.assign(made.style, {
+        left: `${String(column * box.width)}px`,
+        top: `${String(row * box.height)}px`,
+        width: `${String(box.width)}px`,
+        height: `${String(box.height)}px`,
+      });
       made.id = `cell-${String(at)}`;
       made.classList.toggle("focus", at === focus && shadow.activeElement === seen);
       made.setAttribute("aria-selected", String(chosen.has(item.series)));
@@ -110,7 +141,9 @@ function mount(el: HTMLElement, model: Model, loader: Loader): () => void {
     count.textContent = `${String(shown.length)} of ${String(all.length)} series${chosen.size > 0 ? `, ${String(chosen.size)} selected` : ""}`;
   }
 
-  const ask = (): void => { asked ||= requestAnimationFrame(draw); };
+  const ask = (): void => {
+    asked ||= requestAnimationFrame(draw);
+  };
 
   function choose(next: string[]): void {
     model.set("selected", next);

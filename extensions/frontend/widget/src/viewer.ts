@@ -1,7 +1,20 @@
 // The viewer as a Jupyter widget (anywidget): keeps the kernel's traits and the viewer's state the same. Pixels come by HTTP
 // from the session's server, so the image does not wait for a busy kernel and never enters a notebook; where there is no such
 // server they come as messages. JupyterLab's own tabs use `openSeries`.
-import { link, LoadError, mountViewer, createStore, corrected, initialState, type Linked, type Loader, type SeriesMeta, type Store, type Viewer, type ViewState } from "@cohortlab/core";
+import {
+  link,
+  LoadError,
+  mountViewer,
+  createStore,
+  corrected,
+  initialState,
+  type Linked,
+  type Loader,
+  type SeriesMeta,
+  type Store,
+  type Viewer,
+  type ViewState,
+} from "@cohortlab/core";
 import { bind, fromModel, type Model } from "./jupyter/bind";
 import { lazily } from "./jupyter/lazy";
 import { hearFiles, loaderFor } from "./jupyter/page";
@@ -34,7 +47,8 @@ async function patiently(el: HTMLElement, loader: Loader, series: string, label:
 function mount(el: HTMLElement, loader: Loader, store: Store<ViewState>, { meta, label }: Described, extra: object): Viewer {
   const place = document.createElement("div");
   el.replaceChildren(place);
-  const openPlanes = async (host: HTMLElement, over: SeriesMeta | null): Promise<() => void> => (await lazily("mpr")).openPlanes(host, { loader, meta, label: over, store });
+  const openPlanes = async (host: HTMLElement, over: SeriesMeta | null): Promise<() => void> =>
+    (await lazily("mpr")).openPlanes(host, { loader, meta, label: over, store });
   return mountViewer(place, { loader, store, meta, label, openPlanes, ...extra });
 }
 
@@ -61,7 +75,13 @@ export async function openSeries(el: HTMLElement, series: string, fills = true):
   const viewer = mount(el, loader, store, found, { fills });
   const [first] = found.label === null ? found.meta.segmentations : [];
   // labels of the same dataset are laid over the image; the image does not wait for them
-  if (first !== undefined) loader.meta(`${dataset}/${first}`, ended.signal).then((label) => { viewer.setLabel(label); }, () => undefined);
+  if (first !== undefined)
+    loader.meta(`${dataset}/${first}`, ended.signal).then(
+      (label) => {
+        viewer.setLabel(label);
+      },
+      () => undefined,
+    );
   return () => {
     ended.abort();
     viewer.dispose();
@@ -91,7 +111,10 @@ export default {
     };
     const onMessage = (content: unknown): void => {
       const { kind, what, name, problem } = content as { kind?: string; what?: string; name?: string; problem?: string };
-      if (kind === "saved") viewer.say(`${what === "segmentation" ? "The segmentation was" : "The marks were"} saved${name === undefined ? "" : ` as ${name}`}.`);
+      if (kind === "saved")
+        viewer.say(
+          `${what === "segmentation" ? "The segmentation was" : "The marks were"} saved${name === undefined ? "" : ` as ${name}`}.`,
+        );
       else if (kind === "failed") viewer.say((JSON.parse(problem ?? "{}") as { detail?: string }).detail ?? "That could not be done.");
     };
     model.on("change:label", onLabel);

@@ -29,17 +29,29 @@ describe("the grid of thumbnails", () => {
   });
 
   it("finds by all words", () => {
-    const items = [{ series: "a/ct-1", title: "CT", text: "chest" }, { series: "a/mr-1", title: "MR", text: "prostate" }];
+    const items = [
+      { series: "a/ct-1", title: "CT", text: "chest" },
+      { series: "a/mr-1", title: "MR", text: "prostate" },
+    ];
     expect([found(items, ""), found(items, "mr PROST"), found(items, "ct prostate")]).toEqual([[0, 1], [1], []]);
   });
 });
 
 describe("slides", () => {
-  const meta = { dims: ["c", "y", "x"], levels: [[3, 1000, 1500], [3, 250, 375]] };
+  const meta = {
+    dims: ["c", "y", "x"],
+    levels: [
+      [3, 1000, 1500],
+      [3, 250, 375],
+    ],
+  };
 
   it("name the region of a level for each tile, the last ones smaller", () => {
     const levels = levelsOf(meta);
-    expect(levels).toEqual([{ rows: 250, columns: 375 }, { rows: 1000, columns: 1500 }]);
+    expect(levels).toEqual([
+      { rows: 250, columns: 375 },
+      { rows: 1000, columns: 1500 },
+    ]);
     expect(regionOf(levels, 256, 1, 5, 3)).toEqual([768, 1280, 232, 220]);
     expect(regionOf(levels, 256, 0, 0, 0)).toEqual([0, 0, 250, 256]);
   });

@@ -33,7 +33,10 @@ export function tinted({ rows, columns, values }: Slice, table: Uint8Array, opac
       if (number === 0) continue;
       const place = tablePlace(number) * 4;
       const edge =
-        outline && [numberAt(row - 1, column), numberAt(row + 1, column), numberAt(row, column - 1), numberAt(row, column + 1)].some((other) => other !== number);
+        outline &&
+        [numberAt(row - 1, column), numberAt(row + 1, column), numberAt(row, column - 1), numberAt(row, column + 1)].some(
+          (other) => other !== number,
+        );
       const at = (row * columns + column) * 4;
       pixels.set(table.subarray(place, place + 3), at);
       pixels[at + 3] = (table[place + 3] ?? 0) * (edge ? 1 : opacity);
@@ -89,7 +92,13 @@ export function createCanvas2d(canvas: HTMLCanvasElement): Engine | null {
       if (image === null) return;
       paint("image", image, `${window.join()} ${String(inverted)}`, () => toned(image.slice, scene), scene.smooth);
       if (label !== null) {
-        paint("label", label, `${String(tables)} ${String(opacity)} ${String(outline)}`, () => tinted(label.slice, table, opacity, outline), false);
+        paint(
+          "label",
+          label,
+          `${String(tables)} ${String(opacity)} ${String(outline)}`,
+          () => tinted(label.slice, table, opacity, outline),
+          false,
+        );
       }
     },
     dispose: () => undefined,

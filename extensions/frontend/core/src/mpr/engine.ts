@@ -110,10 +110,13 @@ export function createPlanes(canvas: HTMLCanvasElement): PlanesEngine | null {
     const view = viewOf(scene.frame, name);
     const [panRight, panDown] = scene.pan[name];
     const middle = middleOf(scene.frame, view, scene.focus);
-    const place = (along: number, below: number): Vector3 => [0, 1, 2].map((axis) => (middle[axis] ?? 0) + (view.right[axis] ?? 0) * along + (view.down[axis] ?? 0) * below) as unknown as Vector3;
+    const place = (along: number, below: number): Vector3 =>
+      [0, 1, 2].map((axis) => (middle[axis] ?? 0) + (view.right[axis] ?? 0) * along + (view.down[axis] ?? 0) * below) as unknown as Vector3;
     const topLeft = place((-w / 2) * scene.pixelSize - panRight, (-h / 2) * scene.pixelSize - panDown);
     const scaled = (vector: Vector3, by: number): Vector3 => [vector[0] * by, vector[1] * by, vector[2] * by];
-    const vector = (at: string, value: Vector3): void => { gl.uniform3f(program.at(at), ...value); };
+    const vector = (at: string, value: Vector3): void => {
+      gl.uniform3f(program.at(at), ...value);
+    };
     const samples = scene.slab === "slice" ? 1 : Math.min(MOST_SAMPLES, Math.max(1, Math.round(scene.thickness / image.step)));
     const step = samples === 1 ? 0 : scene.thickness / samples;
     gl.viewport(x, height - y - h, w, h);

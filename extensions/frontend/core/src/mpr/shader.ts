@@ -3,6 +3,12 @@ export const SLABS = ["slice", "mip", "minip", "mean"] as const;
 export type Slab = (typeof SLABS)[number];
 export type VolumeKind = "isampler3D" | "usampler3D" | "sampler3D";
 
+const NEAREST = `float nearest(vec3 at) {
+  ivec3 place = ivec3(floor(at + 0.5));
+  ivec3 size = textureSize(over, 0).zyx;
+  return outside(vec3(place), size) ? 0.0 : overVoxel(place);
+}`;
+
 /** `over`: nothing, a second image in colours (PET over CT), or labels. Values are interpolated linearly, labels never. */
 export function planeShader(image: VolumeKind, over: VolumeKind | "none", labels: boolean): string {
   const second = over === "none" ? "" : `precision highp ${over};\nuniform ${over} over;`;
@@ -51,13 +57,17 @@ float ${name}At(vec3 at) {
   vec3 part = at - low;
   ivec3 a = clamp(ivec3(low), ivec3(0), last);
   ivec3 b = clamp(ivec3(low) + 1, ivec3(0), last);
-  float front = mix(mix(${name}Voxel(a), ${name}Voxel(ivec3(a.x, a.y, b.z)), part.z), mix(${name}Voxel(ivec3(a.x, b.y, a.z)), ${name}Voxel(ivec3(a.x, b.y, b.z)), part.z), part.y);
-  float rear = mix(mix(${name}Voxel(ivec3(b.x, a.y, a.z)), ${name}Voxel(ivec3(b.x, a.y, b.z)), part.z), mix(${name}Voxel(ivec3(b.x, b.y, a.z)), ${name}Voxel(b), part.z), part.y);
+  float front = mix(
+    mix(${name}Voxel(a), ${name}Voxel(ivec3(a.x, a.y, b.z)), part.z),
+    mix(${name}Voxel(ivec3(a.x, b.y, a.z)), ${name}Voxel(ivec3(a.x, b.y, b.z)), part.z), part.y);
+  float rear = mix(
+    mix(${name}Voxel(ivec3(b.x, a.y, a.z)), ${name}Voxel(ivec3(b.x, a.y, b.z)), part.z),
+    mix(${name}Voxel(ivec3(b.x, b.y, a.z)), ${name}Voxel(b), part.z), part.y);
   return mix(front, rear, part.x);
 }`,
   )
   .join("\n")}
-${labels && over !== "none" ? "float nearest(vec3 at) {\n  ivec3 place = ivec3(floor(at + 0.5));\n  ivec3 size = textureSize(over, 0).zyx;\n  return outside(vec3(place), size) ? 0.0 : overVoxel(place);\n}" : ""}
+${labels && over !== "none" ? NEAREST : ""}
 
 vec3 origin;
 
@@ -68,11 +78,15 @@ float along(bool second) {
   for (int step = 0; step < samples; step += 1) {
     float place = float(step) - 0.5 * float(samples - 1);
     float value;
-    ${over === "none" || labels ? "" : `if (second) {
+    ${
+      over === "none" || labels
+        ? ""
+        : `if (second) {
       vec3 at = overStart + overThrough * place;
       if (outside(at, textureSize(over, 0).zyx)) continue;
       value = overAt(at);
-    } else`} {
+    } else`
+    } {
       vec3 at = origin + through * place;
       if (outside(at, textureSize(image, 0).zyx)) continue;
       value = imageAt(at);

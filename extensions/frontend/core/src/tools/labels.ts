@@ -92,7 +92,8 @@ export function createLabels(rows: number, columns: number): Labels {
       const known = drawn.get(key);
       if (known?.revision === revision && known.base === base) return known.slice;
       const painted = slices.get(keyOf(index, frame));
-      const slice: Slice = inPlane && painted !== undefined ? { rows, columns, samples: 1, values: painted.values } : across(plane, index, frame, base);
+      const slice: Slice =
+        inPlane && painted !== undefined ? { rows, columns, samples: 1, values: painted.values } : across(plane, index, frame, base);
       drawn.clear();
       drawn.set(key, { revision, base, slice });
       return slice;
@@ -102,7 +103,13 @@ export function createLabels(rows: number, columns: number): Labels {
       if (slice === undefined) return [];
       const numbers = new Set([...made.before, ...made.after]);
       numbers.delete(0);
-      return [...numbers].map((segment) => ({ segment, index, frame, shape: [rows, columns] as const, mask: packed(slice.values, segment) }));
+      return [...numbers].map((segment) => ({
+        segment,
+        index,
+        frame,
+        shape: [rows, columns] as const,
+        mask: packed(slice.values, segment),
+      }));
     },
     get touched() {
       return slices.size > 0;

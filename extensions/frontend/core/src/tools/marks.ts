@@ -94,10 +94,15 @@ export function reportText(meta: SeriesMeta, plane: Plane, found: Report): strin
   const length = known ? "mm" : "px";
   const lines: string[] = [];
   if (found.length_mm !== undefined) {
-    lines.push(found.short_mm === undefined ? `${number(found.length_mm)} ${length}` : `${number(found.length_mm)} × ${number(found.short_mm)} ${length}`);
+    lines.push(
+      found.short_mm === undefined
+        ? `${number(found.length_mm)} ${length}`
+        : `${number(found.length_mm)} × ${number(found.short_mm)} ${length}`,
+    );
   }
   if (found.angle_deg !== undefined) lines.push(`${number(found.angle_deg)}°`);
-  if (found.area_mm2 !== undefined) lines.push(known && found.area_mm2 >= 1000 ? `${number(found.area_mm2 / 100)} cm²` : `${number(found.area_mm2)} ${length}²`);
+  if (found.area_mm2 !== undefined)
+    lines.push(known && found.area_mm2 >= 1000 ? `${number(found.area_mm2 / 100)} cm²` : `${number(found.area_mm2)} ${length}²`);
   if ((found.voxels ?? 0) > 0) {
     const digits = Math.abs(found.mean ?? 0) < 10 && (found.sd ?? 0) < 10 ? 2 : 1;
     lines.push(`${number(found.mean ?? 0, digits)} ± ${number(found.sd ?? 0, digits)}${units}`);

@@ -24,7 +24,13 @@ export type Range = readonly [number, number];
  * Positions under a round brush of `radius` mm that is drawn from `from` to `to`; voxels are `spacing` mm (row, column) apart.
  * A voxel is under it when its centre is. The brush always paints the voxel that it is on.
  */
-export function brushed(slice: { rows: number; columns: number }, from: Corner, to: Corner, radius: number, spacing: readonly [number, number]): number[] {
+export function brushed(
+  slice: { rows: number; columns: number },
+  from: Corner,
+  to: Corner,
+  radius: number,
+  spacing: readonly [number, number],
+): number[] {
   const [dy, dx] = spacing;
   const [rowStep, columnStep] = [(to.row - from.row) * dy, (to.column - from.column) * dx];
   const length = rowStep * rowStep + columnStep * columnStep;
@@ -32,8 +38,16 @@ export function brushed(slice: { rows: number; columns: number }, from: Corner, 
   const [low, high] = [Math.min(from.row, to.row) - radius / dy, Math.max(from.row, to.row) + radius / dy];
   const [left, right] = [Math.min(from.column, to.column) - radius / dx, Math.max(from.column, to.column) + radius / dx];
   const on = { row: Math.round(to.row), column: Math.round(to.column) };
-  for (let row = Math.max(0, Math.min(Math.floor(low), on.row)); row <= Math.min(slice.rows - 1, Math.max(Math.ceil(high), on.row)); row += 1) {
-    for (let column = Math.max(0, Math.min(Math.floor(left), on.column)); column <= Math.min(slice.columns - 1, Math.max(Math.ceil(right), on.column)); column += 1) {
+  for (
+    let row = Math.max(0, Math.min(Math.floor(low), on.row));
+    row <= Math.min(slice.rows - 1, Math.max(Math.ceil(high), on.row));
+    row += 1
+  ) {
+    for (
+      let column = Math.max(0, Math.min(Math.floor(left), on.column));
+      column <= Math.min(slice.columns - 1, Math.max(Math.ceil(right), on.column));
+      column += 1
+    ) {
       const [y, x] = [(row - from.row) * dy, (column - from.column) * dx];
       const along = length === 0 ? 0 : Math.min(1, Math.max(0, (y * rowStep + x * columnStep) / length));
       const near = (y - along * rowStep) ** 2 + (x - along * columnStep) ** 2 <= radius * radius;

@@ -11,7 +11,12 @@ export interface Corner {
  * Calls `each` for the runs of voxels, row by row, whose centres lie inside the polygon by the even-odd rule; `end` is behind
  * the last. A centre exactly on the line belongs to the region on its right or below it, so that neighbours never share one.
  */
-export function eachRun(corners: readonly Corner[], rows: number, columns: number, each: (row: number, start: number, end: number) => void): void {
+export function eachRun(
+  corners: readonly Corner[],
+  rows: number,
+  columns: number,
+  each: (row: number, start: number, end: number) => void,
+): void {
   if (corners.length < 3) return;
   const low = Math.max(0, Math.ceil(Math.min(...corners.map(({ row }) => row))));
   const high = Math.min(rows - 1, Math.floor(Math.max(...corners.map(({ row }) => row))));

@@ -155,7 +155,9 @@ export function movedPoint(kind: Kind, points: readonly Vector3[], at: number, t
     if (norm(axis) === 0) return next;
     const half = times(axis, dot(subtract(to, center), axis) / dot(axis, axis)); // only along its own axis
     const [low, high] = at < 2 ? [0, 1] : [2, 3];
-    return points.map((point, position) => (position === at ? add(center, half) : position === low || position === high ? subtract(center, half) : point));
+    return points.map((point, position) =>
+      position === at ? add(center, half) : position === low || position === high ? subtract(center, half) : point,
+    );
   }
   return next;
 }

@@ -12,7 +12,11 @@ export const PAINTERS: readonly Tool[] = ["brush", "threshold", "erase", "scisso
 
 /** A button with a picture; its name is for readers of the screen, its title tells the key too. */
 export function iconButton(name: Icon, label: string, key = "", extra: Record<string, string> = {}): HTMLButtonElement {
-  return h("button", { type: "button", class: "tool", "aria-label": label, title: key === "" ? label : `${label} (${key})`, ...extra }, icon(name));
+  return h(
+    "button",
+    { type: "button", class: "tool", "aria-label": label, title: key === "" ? label : `${label} (${key})`, ...extra },
+    icon(name),
+  );
 }
 
 function toolButton(tool: Tool): HTMLButtonElement {
@@ -50,14 +54,33 @@ function bar(meta: SeriesMeta) {
     panel: iconButton("panel", "Labels and marks", "", { "aria-pressed": "false" }),
     help: h("button", { type: "button", class: "tool", text: "?", "aria-label": "Keys", title: "Keys (?)", "aria-pressed": "false" }),
   };
-  const rate = h("input", { type: "range", class: "rate", min: RATES.least, max: RATES.most, step: 1, "aria-label": "Slices a second", title: "Slices a second" });
-  const frame = h("input", { type: "range", min: 0, max: Math.max(0, frameCount(meta) - 1), step: 1, "aria-label": meta.axis?.name.replaceAll("_", " ") ?? "Frame" });
+  const rate = h("input", {
+    type: "range",
+    class: "rate",
+    min: RATES.least,
+    max: RATES.most,
+    step: 1,
+    "aria-label": "Slices a second",
+    title: "Slices a second",
+  });
+  const frame = h("input", {
+    type: "range",
+    min: 0,
+    max: Math.max(0, frameCount(meta) - 1),
+    step: 1,
+    "aria-label": meta.axis?.name.replaceAll("_", " ") ?? "Frame",
+  });
   const frameName = h("span", { text: capital(meta.axis?.name.replaceAll("_", " ") ?? "") });
   const moves = meta.planes.some(({ count }) => count > 1) || frameCount(meta) > 1;
   const element = h(
     "div",
     { class: "bar", role: "toolbar", "aria-label": "Viewer" },
-    h("span", { class: "title", title: `${meta.dataset}/${meta.series}` }, document.createTextNode(heading(meta)), h("small", { text: `${meta.dataset} / ${meta.series}` })),
+    h(
+      "span",
+      { class: "title", title: `${meta.dataset}/${meta.series}` },
+      document.createTextNode(heading(meta)),
+      h("small", { text: `${meta.dataset} / ${meta.series}` }),
+    ),
     h("span", { class: "group words", role: "radiogroup", "aria-label": "Plane", hidden: planes.size < 2 }, ...planes.values()),
     h("label", { hidden: meta.samples.length > 0 }, document.createTextNode("Window"), preset),
     h("label", { hidden: meta.axis === null }, frameName, frame),
@@ -75,14 +98,24 @@ function rail(canPaint: boolean) {
   const undo = iconButton("undo", "Undo", "Ctrl + Z");
   const redo = iconButton("redo", "Redo", "Ctrl + Y");
   const groups = [VIEW_TOOLS, MARK_TOOLS, ...(canPaint ? [PAINTERS] : [])].map(of);
-  const element = h("div", { class: "rail", role: "radiogroup", "aria-label": "Tools" }, ...groups, h("span", { class: "part" }, undo, redo));
+  const element = h(
+    "div",
+    { class: "rail", role: "radiogroup", "aria-label": "Tools" },
+    ...groups,
+    h("span", { class: "part" }, undo, redo),
+  );
   return { element, tools, undo, redo };
 }
 
 function stage(meta: SeriesMeta) {
   const canvas = h("canvas", { tabindex: 0, role: "img", "aria-keyshortcuts": "? A C S O R W D B G E T Y M I H V F N L Space" });
   const depth = h("input", { type: "range", class: "depth", min: 0, step: 1, "aria-label": "Slice" });
-  const corner = { nw: h("div", { class: "text nw" }), ne: h("div", { class: "text ne" }), sw: h("div", { class: "text sw" }), se: h("div", { class: "text se" }) };
+  const corner = {
+    nw: h("div", { class: "text nw" }),
+    ne: h("div", { class: "text ne" }),
+    sw: h("div", { class: "text sw" }),
+    se: h("div", { class: "text se" }),
+  };
   const edge = {
     left: h("div", { class: "edge left" }),
     right: h("div", { class: "edge right" }),
@@ -91,13 +124,29 @@ function stage(meta: SeriesMeta) {
   };
   const rulerText = h("span");
   const ruler = h("div", { class: "ruler", "aria-hidden": "true" }, rulerText);
-  const why = h("div", { class: "why", hidden: meta.regular, text: meta.regular ? "" : `Slices only: ${meta.irregular_reason ?? "no regular volume"}` });
+  const why = h("div", {
+    class: "why",
+    hidden: meta.regular,
+    text: meta.regular ? "" : `Slices only: ${meta.irregular_reason ?? "no regular volume"}`,
+  });
   const problem = h("span");
   const retry = h("button", { type: "button", text: "Try again" });
   const message = h("div", { class: "message", role: "alert", hidden: true }, problem, retry);
   const help = h("div", { class: "help", role: "note", "aria-label": "Keys", hidden: true }, ...helpTable());
   const progress = h("div", { class: "progress" });
-  const element = h("div", { class: "stage" }, canvas, progress, ...Object.values(corner), ...Object.values(edge), ruler, why, depth, message, help);
+  const element = h(
+    "div",
+    { class: "stage" },
+    canvas,
+    progress,
+    ...Object.values(corner),
+    ...Object.values(edge),
+    ruler,
+    why,
+    depth,
+    message,
+    help,
+  );
   return { element, canvas, depth, corner, edge, ruler, rulerText, message, problem, retry, help };
 }
 

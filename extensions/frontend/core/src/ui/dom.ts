@@ -11,7 +11,11 @@ function fill(element: Element, properties: Properties): void {
 }
 
 /** An element with attributes and children; `class` and `text` are meant as they read. Booleans set or leave out. */
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Properties = {}, ...children: Node[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Properties = {},
+  ...children: Node[]
+): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   fill(element, properties);
   element.append(...children);
@@ -19,7 +23,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Pro
 }
 
 /** The same for drawings. */
-export function svg<K extends keyof SVGElementTagNameMap>(tag: K, properties: Properties = {}, ...children: Node[]): SVGElementTagNameMap[K] {
+export function svg<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  properties: Properties = {},
+  ...children: Node[]
+): SVGElementTagNameMap[K] {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   fill(element, properties);
   element.append(...children);

@@ -100,7 +100,9 @@ export function createDrawing(options: DrawingOptions): Drawing {
     for (const mark of [...visible()].reverse()) {
       const found = pixels(mark.points).findIndex(([px, py]) => Math.hypot(px - cx, py - cy) <= REACH);
       if (found >= 0 && mark.kind !== "freehand") return { mark, at: found };
-      const near = outlinesOf(mark).some((run) => run.some((point, at) => at > 0 && distanceTo(run[at - 1] ?? point, point, cx, cy) <= REACH / 2));
+      const near = outlinesOf(mark).some((run) =>
+        run.some((point, at) => at > 0 && distanceTo(run[at - 1] ?? point, point, cx, cy) <= REACH / 2),
+      );
       if (near || (found >= 0 && mark.kind === "freehand")) return { mark, at: -1 };
     }
     return null;
@@ -185,7 +187,10 @@ export function createDrawing(options: DrawingOptions): Drawing {
       end() {
         pending = null;
         const after = store.get().marks;
-        options.done(after.filter(({ id }) => id !== mark.id), after);
+        options.done(
+          after.filter(({ id }) => id !== mark.id),
+          after,
+        );
       },
       cancel: () => void stop(),
     };
@@ -218,13 +223,16 @@ export function createDrawing(options: DrawingOptions): Drawing {
       group.append(svg("path", { class: "halo", d: path }), svg("path", { class: "line", d: path }));
     }
     if (mark.kind === "point") {
-      for (const [x, y] of points) group.append(svg("path", { class: "line", d: `M${String(x - 7)} ${String(y)}h5m4 0h5M${String(x)} ${String(y - 7)}v5m0 4v5` }));
+      for (const [x, y] of points)
+        group.append(svg("path", { class: "line", d: `M${String(x - 7)} ${String(y)}h5m4 0h5M${String(x)} ${String(y - 7)}v5m0 4v5` }));
     } else if (mark.kind !== "freehand") {
       for (const [x, y] of points) group.append(svg("circle", { class: "handle", cx: x, cy: y, r: 3.5 }));
     }
     const right = points.reduce((most, point) => (point[0] > most[0] ? point : most), points[0] ?? [0, 0]);
     const text = svg("text", { x: right[0] + 9, y: right[1] + 4 });
-    textOf(mark).forEach((line, at) => { text.append(Object.assign(svg("tspan", { x: right[0] + 9, dy: at === 0 ? 0 : "1.25em" }), { textContent: line })); });
+    textOf(mark).forEach((line, at) => {
+      text.append(Object.assign(svg("tspan", { x: right[0] + 9, dy: at === 0 ? 0 : "1.25em" }), { textContent: line }));
+    });
     group.append(text);
     return group;
   }
@@ -280,4 +288,3 @@ function distanceTo([ax, ay]: [number, number], [bx, by]: [number, number], x: n
   const along = length === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length));
   return Math.hypot(ax + along * (bx - ax) - x, ay + along * (by - ay) - y);
 }
-

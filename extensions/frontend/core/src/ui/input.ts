@@ -62,10 +62,11 @@ export function listen(options: InputOptions): () => void {
     const { tool } = store.get();
     const pan = (): Gesture =>
       viewGesture(event, (start, dx, dy) => ({ ...store.get(), pan: [start.pan[0] + dx / start.zoom, start.pan[1] + dy / start.zoom] }));
-    const zoom = (): Gesture => viewGesture(event, (start, _dx, dy) => {
-      const { zoom, pan } = zoomed(start, Math.exp(-dy / ZOOM_PIXELS), ...fromMiddle);
-      return { ...store.get(), zoom, pan };
-    });
+    const zoom = (): Gesture =>
+      viewGesture(event, (start, _dx, dy) => {
+        const { zoom, pan } = zoomed(start, Math.exp(-dy / ZOOM_PIXELS), ...fromMiddle);
+        return { ...store.get(), zoom, pan };
+      });
     if (event.button === 1 || (event.button === 0 && event.shiftKey)) return pan();
     if (event.button === 2) return zoom();
     if (event.button !== 0) return null;
@@ -154,10 +155,23 @@ export function listen(options: InputOptions): () => void {
       { signal },
     );
   }
-  canvas.addEventListener("pointerleave", () => { options.onHover(null); }, { signal });
+  canvas.addEventListener(
+    "pointerleave",
+    () => {
+      options.onHover(null);
+    },
+    { signal },
+  );
   for (const name of ["contextmenu", "dblclick"] as const) {
     // a right drag zooms: neither the browser's menu nor JupyterLab's may open over it
-    canvas.addEventListener(name, (event) => { event.preventDefault(); event.stopPropagation(); }, { signal });
+    canvas.addEventListener(
+      name,
+      (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+      },
+      { signal },
+    );
   }
   return () => {
     stop.abort();

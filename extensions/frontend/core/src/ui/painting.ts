@@ -82,8 +82,12 @@ export function createPainting(options: PaintingOptions): Painting {
     const stroke = { index, frame, made };
     for (const message of labels.messages(stroke)) options.send(message);
     options.done({
-      undo: () => { play({ index, frame, made: inverse(made) }); },
-      redo: () => { play(stroke); },
+      undo: () => {
+        play({ index, frame, made: inverse(made) });
+      },
+      redo: () => {
+        play(stroke);
+      },
     });
   }
 
@@ -102,8 +106,12 @@ export function createPainting(options: PaintingOptions): Painting {
     };
     paint(from);
     return {
-      move: (nx, ny) => { paint(corner(nx, ny)); },
-      end: () => { finished(index, frame, all); },
+      move: (nx, ny) => {
+        paint(corner(nx, ny));
+      },
+      end: () => {
+        finished(index, frame, all);
+      },
       cancel: () => {
         if (all !== null) labels.apply({ index, frame, made: inverse(all) });
         options.ask();
@@ -116,12 +124,17 @@ export function createPainting(options: PaintingOptions): Painting {
     const line: Corner[] = [corner(x, y)];
     const path: [number, number][] = [[x, y]];
     labels.open(index, frame, options.base());
-    const hide = (): void => { cut.setAttribute("d", ""); };
+    const hide = (): void => {
+      cut.setAttribute("d", "");
+    };
     return {
       move(nx, ny) {
         line.push(corner(nx, ny));
         path.push([nx, ny]);
-        cut.setAttribute("d", `M${path.map(([px, py]) => `${(px / devicePixelRatio).toFixed(1)} ${(py / devicePixelRatio).toFixed(1)}`).join("L")}Z`);
+        cut.setAttribute(
+          "d",
+          `M${path.map(([px, py]) => `${(px / devicePixelRatio).toFixed(1)} ${(py / devicePixelRatio).toFixed(1)}`).join("L")}Z`,
+        );
       },
       end() {
         hide();

@@ -54,13 +54,24 @@ export function writeTexts(view: View, meta: SeriesMeta, moment: Moment): void {
   const { corner, edge, canvas, depth } = view.stage;
   canvas.setAttribute("aria-label", `${heading(meta)}, ${slice}`);
   corner.nw.textContent = [heading(meta), meta.series].join("\n");
-  corner.ne.textContent = [plane.spacing > 0 && plane.right.direction !== null ? `${plane.spacing.toFixed(2)} mm slices` : "", shown.image !== null && !shown.exact ? "coarse" : ""].filter(Boolean).join("\n");
+  corner.ne.textContent = [
+    plane.spacing > 0 && plane.right.direction !== null ? `${plane.spacing.toFixed(2)} mm slices` : "",
+    shown.image !== null && !shown.exact ? "coarse" : "",
+  ]
+    .filter(Boolean)
+    .join("\n");
   corner.sw.textContent = [frameText(meta, state.frame), slice].filter(Boolean).join("\n");
   const zoom = `${Math.round((plane.right.spacing / moment.placement.pixelSize) * 100).toString()} %`;
-  corner.se.textContent = [meta.samples.length > 0 ? "" : windowText(state.window), `${zoom}${state.smooth ? "" : " exact"}${state.invert ? " inverted" : ""}`].filter(Boolean).join("\n");
+  corner.se.textContent = [
+    meta.samples.length > 0 ? "" : windowText(state.window),
+    `${zoom}${state.smooth ? "" : " exact"}${state.invert ? " inverted" : ""}`,
+  ]
+    .filter(Boolean)
+    .join("\n");
   const edges = edgeLetters(plane);
   for (const side of ["left", "right", "top", "bottom"] as const) edge[side].textContent = edges[side];
-  view.status.textContent = pointed(meta, moment) || [slice, meta.samples.length > 0 ? "" : windowText(state.window)].filter(Boolean).join(" · ");
+  view.status.textContent =
+    pointed(meta, moment) || [slice, meta.samples.length > 0 ? "" : windowText(state.window)].filter(Boolean).join(" · ");
   depth.max = String(plane.count - 1);
   depth.value = String(state.index);
   depth.hidden = plane.count < 2;

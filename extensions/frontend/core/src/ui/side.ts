@@ -41,9 +41,15 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
   const overlay = h("input", { type: "checkbox", "aria-label": "Show labels" });
   const outline = h("input", { type: "checkbox", "aria-label": "Show outlines" });
   const opacity = h("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Opacity of the labels" });
-  overlay.addEventListener("change", () => { change({ overlay: overlay.checked }); });
-  outline.addEventListener("change", () => { change({ outline: outline.checked }); });
-  opacity.addEventListener("input", () => { change({ opacity: Number(opacity.value) }); });
+  overlay.addEventListener("change", () => {
+    change({ overlay: overlay.checked });
+  });
+  outline.addEventListener("change", () => {
+    change({ outline: outline.checked });
+  });
+  opacity.addEventListener("input", () => {
+    change({ opacity: Number(opacity.value) });
+  });
   const segmentList = h("ul", { class: "segments", "aria-label": "Segments" });
   const add = h("button", { type: "button", text: "Add a segment", hidden: !options.paints });
   add.addEventListener("click", () => {
@@ -55,7 +61,12 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
     "section",
     { "aria-label": "Labels" },
     h("h3", { text: "Labels" }),
-    h("div", { class: "row" }, h("label", {}, overlay, document.createTextNode("Shown")), h("label", {}, outline, document.createTextNode("Outlines"))),
+    h(
+      "div",
+      { class: "row" },
+      h("label", {}, overlay, document.createTextNode("Shown")),
+      h("label", {}, outline, document.createTextNode("Outlines")),
+    ),
     h("label", { class: "row" }, document.createTextNode("Opacity"), opacity),
     segmentList,
     h("div", { class: "row", hidden: !options.paints }, add, saveLabels),
@@ -64,7 +75,17 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
   const none = h("p", { class: "soft", text: "None yet. Choose a tool at the left and draw on the image." });
   const saveMarks = h("button", { type: "button", text: "Save as DICOM SR" });
   saveMarks.addEventListener("click", () => options.save?.("annotations"));
-  host.replaceChildren(labels, h("section", { "aria-label": "Marks" }, h("h3", { text: "Marks" }), markList, none, h("div", { class: "row", hidden: options.save === undefined }, saveMarks)));
+  host.replaceChildren(
+    labels,
+    h(
+      "section",
+      { "aria-label": "Marks" },
+      h("h3", { text: "Marks" }),
+      markList,
+      none,
+      h("div", { class: "row", hidden: options.save === undefined }, saveMarks),
+    ),
+  );
   let [shownSegments, shownMarks] = ["", ""];
 
   function segmentLine(segment: Segment, hidden: readonly number[], chosen: boolean): HTMLElement {
@@ -78,7 +99,13 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
     swatch.style.background = `rgb(${colorOf(segment).join(" ")})`;
     const line = h("li", { class: chosen ? "chosen" : "" }, h("label", {}, box, swatch, document.createTextNode(segment.label)));
     if (options.paints) {
-      const pick = h("button", { type: "button", class: "small", text: "Paint", "aria-label": `Paint ${segment.label}`, "aria-pressed": String(chosen) });
+      const pick = h("button", {
+        type: "button",
+        class: "small",
+        text: "Paint",
+        "aria-label": `Paint ${segment.label}`,
+        "aria-pressed": String(chosen),
+      });
       pick.addEventListener("click", () => {
         brush.set({ ...brush.get(), segment: segment.number });
         if (!["brush", "threshold", "scissors"].includes(store.get().tool)) change({ tool: "brush" });
@@ -94,12 +121,24 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
     const plane = planeOf(meta, mark.plane);
     const lines = reportText(meta, plane, report(meta, plane, mark, here ? options.slice() : null));
     const name = mark.kind === "point" ? "Point" : TOOL_NAMES[mark.kind][0];
-    const go = h("button", { type: "button", class: "go" }, h("b", { text: name }), h("span", { text: lines.join(" · ") }), h("small", { text: `${capital(mark.plane)} ${String(mark.index + 1)}` }));
-    go.addEventListener("click", () => { options.select(mark); });
+    const go = h(
+      "button",
+      { type: "button", class: "go" },
+      h("b", { text: name }),
+      h("span", { text: lines.join(" · ") }),
+      h("small", { text: `${capital(mark.plane)} ${String(mark.index + 1)}` }),
+    );
+    go.addEventListener("click", () => {
+      options.select(mark);
+    });
     const label = h("input", { type: "text", value: mark.label, placeholder: "Name", "aria-label": `Name of this ${name.toLowerCase()}` });
-    label.addEventListener("change", () => { options.rename(mark, label.value); });
+    label.addEventListener("change", () => {
+      options.rename(mark, label.value);
+    });
     const remove = iconButton("remove", "Remove");
-    remove.addEventListener("click", () => { options.remove(mark); });
+    remove.addEventListener("click", () => {
+      options.remove(mark);
+    });
     return h("li", { class: mark.id === options.selected() ? "chosen" : "" }, go, h("div", { class: "row" }, label, remove));
   }
 
@@ -113,7 +152,8 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
       labels.hidden = segments.length === 0 && !options.paints;
       const { segment } = brush.get();
       const wanted = JSON.stringify([segments, state.hidden, options.paints ? segment : 0]);
-      if (wanted !== shownSegments) segmentList.replaceChildren(...segments.map((one) => segmentLine(one, state.hidden, options.paints && one.number === segment)));
+      if (wanted !== shownSegments)
+        segmentList.replaceChildren(...segments.map((one) => segmentLine(one, state.hidden, options.paints && one.number === segment)));
       shownSegments = wanted;
       const marks = JSON.stringify([state.marks, options.selected(), state.plane, state.index, state.frame, options.slice() === null]);
       if (marks !== shownMarks && !markList.contains((host.getRootNode() as ShadowRoot).activeElement)) {
@@ -129,10 +169,19 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
 export function paintOptions(host: HTMLElement, brush: Store<Brush>, tool: () => string, units: string): Side {
   const radius = h("input", { type: "range", min: 0.5, max: 40, step: 0.5, "aria-label": "Radius of the brush" });
   const radiusText = h("output");
-  const [low, high] = [h("input", { type: "number", "aria-label": "Least value" }), h("input", { type: "number", "aria-label": "Greatest value" })];
+  const [low, high] = [
+    h("input", { type: "number", "aria-label": "Least value" }),
+    h("input", { type: "number", "aria-label": "Greatest value" }),
+  ];
   const range = h("label", {}, document.createTextNode("Values"), low, document.createTextNode("to"), high, document.createTextNode(units));
-  host.replaceChildren(h("label", {}, document.createTextNode("Radius"), radius, radiusText), range, h("span", { class: "soft", text: "Alt erases" }));
-  radius.addEventListener("input", () => { brush.set({ ...brush.get(), radius: Number(radius.value) }); });
+  host.replaceChildren(
+    h("label", {}, document.createTextNode("Radius"), radius, radiusText),
+    range,
+    h("span", { class: "soft", text: "Alt erases" }),
+  );
+  radius.addEventListener("input", () => {
+    brush.set({ ...brush.get(), radius: Number(radius.value) });
+  });
   for (const field of [low, high]) {
     field.addEventListener("change", () => {
       const values = [Number(low.value), Number(high.value)] as const;

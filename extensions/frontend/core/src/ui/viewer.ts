@@ -7,7 +7,18 @@ import type { Loader } from "../loader";
 import { place, textureMap, type Placement } from "../placement";
 import { presets } from "../presets";
 import { createSession, type Session } from "../session";
-import { advanced, corrected, createStore, flipped, quarterTurned, reset, shownPlane, withPlane, type Store, type ViewState } from "../state";
+import {
+  advanced,
+  corrected,
+  createStore,
+  flipped,
+  quarterTurned,
+  reset,
+  shownPlane,
+  withPlane,
+  type Store,
+  type ViewState,
+} from "../state";
 import { createHistory } from "../tools/history";
 import type { BrushMessage } from "../tools/labels";
 import type { Mark } from "../tools/marks";
@@ -57,7 +68,17 @@ interface Step {
 /** Give a key with Ctrl to the page around, such as Ctrl + S, as if it had been pressed beside the viewer. */
 function passOn(host: HTMLElement, event: KeyboardEvent): void {
   const { key, code, keyCode, ctrlKey, metaKey, shiftKey } = event;
-  const again = new KeyboardEvent("keydown", { key, code, keyCode, ctrlKey, metaKey, shiftKey, bubbles: true, cancelable: true, composed: true });
+  const again = new KeyboardEvent("keydown", {
+    key,
+    code,
+    keyCode,
+    ctrlKey,
+    metaKey,
+    shiftKey,
+    bubbles: true,
+    cancelable: true,
+    composed: true,
+  });
   event.stopPropagation();
   if (host.parentElement?.dispatchEvent(again) === false) event.preventDefault();
 }
@@ -127,7 +148,16 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     store,
     slice: fullSlice,
     placement,
-    done: (before, after) => { history.done({ undo: () => { change({ marks: before }); }, redo: () => { change({ marks: after }); } }); },
+    done: (before, after) => {
+      history.done({
+        undo: () => {
+          change({ marks: before });
+        },
+        redo: () => {
+          change({ marks: after });
+        },
+      });
+    },
     ask: draw.ask,
   });
   const painting = createPainting({
@@ -161,7 +191,14 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     rename(mark, text) {
       const before = store.get().marks;
       const after = before.map((one): Mark => (one.id === mark.id ? { ...one, label: text } : one));
-      history.done({ undo: () => { change({ marks: before }); }, redo: () => { change({ marks: after }); } });
+      history.done({
+        undo: () => {
+          change({ marks: before });
+        },
+        redo: () => {
+          change({ marks: after });
+        },
+      });
       change({ marks: after });
     },
     paints,
@@ -268,15 +305,36 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   }
 
   const { buttons } = view.bar;
-  const click = (button: HTMLElement, run: () => void): void => { button.addEventListener("click", run, { signal }); };
-  for (const [name, button] of view.bar.planes) click(button, () => { store.set(withPlane(meta, store.get(), name)); });
-  for (const [tool, button] of view.rail.tools) click(button, () => { drawing.stop(); change({ tool }); });
-  click(buttons.rotate, () => { store.set(quarterTurned(store.get(), 1)); });
-  click(buttons.across, () => { store.set(flipped(store.get(), "across")); });
-  click(buttons.down, () => { store.set(flipped(store.get(), "down")); });
-  click(buttons.invert, () => { change({ invert: !store.get().invert }); });
-  click(buttons.play, () => { change({ playing: !store.get().playing }); });
-  click(buttons.reset, () => { store.set(reset(meta, store.get())); });
+  const click = (button: HTMLElement, run: () => void): void => {
+    button.addEventListener("click", run, { signal });
+  };
+  for (const [name, button] of view.bar.planes)
+    click(button, () => {
+      store.set(withPlane(meta, store.get(), name));
+    });
+  for (const [tool, button] of view.rail.tools)
+    click(button, () => {
+      drawing.stop();
+      change({ tool });
+    });
+  click(buttons.rotate, () => {
+    store.set(quarterTurned(store.get(), 1));
+  });
+  click(buttons.across, () => {
+    store.set(flipped(store.get(), "across"));
+  });
+  click(buttons.down, () => {
+    store.set(flipped(store.get(), "down"));
+  });
+  click(buttons.invert, () => {
+    change({ invert: !store.get().invert });
+  });
+  click(buttons.play, () => {
+    change({ playing: !store.get().playing });
+  });
+  click(buttons.reset, () => {
+    store.set(reset(meta, store.get()));
+  });
   click(buttons.help, toggleHelp);
   click(buttons.panel, toggleSide);
   click(buttons.mpr, () => {
@@ -285,17 +343,43 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
       draw.ask();
     });
   });
-  buttons.mpr.closest<HTMLElement>(".group")?.toggleAttribute("hidden", options.openPlanes === undefined || meta.affine === null || meta.samples.length > 0);
+  buttons.mpr
+    .closest<HTMLElement>(".group")
+    ?.toggleAttribute("hidden", options.openPlanes === undefined || meta.affine === null || meta.samples.length > 0);
   click(view.rail.undo, undo);
   click(view.rail.redo, redo);
-  click(view.stage.retry, () => { session.retry(); });
-  view.bar.preset.addEventListener("change", () => {
-    const preset = presets(meta)[Number(view.bar.preset.value)];
-    if (preset !== undefined) change({ window: preset.window });
-  }, { signal });
-  view.bar.rate.addEventListener("input", () => { change({ rate: Number(view.bar.rate.value) }); }, { signal });
-  view.bar.frame.addEventListener("input", () => { change({ frame: Number(view.bar.frame.value) }); }, { signal });
-  view.stage.depth.addEventListener("input", () => { change({ index: Number(view.stage.depth.value), playing: false }); }, { signal });
+  click(view.stage.retry, () => {
+    session.retry();
+  });
+  view.bar.preset.addEventListener(
+    "change",
+    () => {
+      const preset = presets(meta)[Number(view.bar.preset.value)];
+      if (preset !== undefined) change({ window: preset.window });
+    },
+    { signal },
+  );
+  view.bar.rate.addEventListener(
+    "input",
+    () => {
+      change({ rate: Number(view.bar.rate.value) });
+    },
+    { signal },
+  );
+  view.bar.frame.addEventListener(
+    "input",
+    () => {
+      change({ frame: Number(view.bar.frame.value) });
+    },
+    { signal },
+  );
+  view.stage.depth.addEventListener(
+    "input",
+    () => {
+      change({ index: Number(view.stage.depth.value), playing: false });
+    },
+    { signal },
+  );
 
   view.root.addEventListener(
     "keydown",
@@ -312,8 +396,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
       else if (control) {
         passOn(host, event);
         return;
-      }
-      else if (key === "?") toggleHelp();
+      } else if (key === "?") toggleHelp();
       else if (key === "Escape") {
         if (!view.stage.help.hidden) toggleHelp();
         else if (!drawing.stop()) change({ tool: "window" });
@@ -332,18 +415,26 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     { signal },
   );
 
-  canvas.addEventListener("webglcontextlost", (event) => {
-    event.preventDefault(); // says that we can go on with a new context
-    engine = null;
-    problemOfEngine = LOST;
-    draw.ask();
-  }, { signal });
-  canvas.addEventListener("webglcontextrestored", () => {
-    engine = createSlice2d(canvas);
-    coloured = "";
-    problemOfEngine = "";
-    draw.ask();
-  }, { signal });
+  canvas.addEventListener(
+    "webglcontextlost",
+    (event) => {
+      event.preventDefault(); // says that we can go on with a new context
+      engine = null;
+      problemOfEngine = LOST;
+      draw.ask();
+    },
+    { signal },
+  );
+  canvas.addEventListener(
+    "webglcontextrestored",
+    () => {
+      engine = createSlice2d(canvas);
+      coloured = "";
+      problemOfEngine = "";
+      draw.ask();
+    },
+    { signal },
+  );
 
   const quiet = listen({
     canvas,

@@ -44,7 +44,13 @@ export const KEYS: readonly (readonly [string, readonly (readonly [string, strin
       ["P", "brush (Alt: erase)"],
     ],
   ],
-  ["", [["R", "reset"], ["?", "this list"]]],
+  [
+    "",
+    [
+      ["R", "reset"],
+      ["?", "this list"],
+    ],
+  ],
 ];
 
 export const TOOL_NAMES: Readonly<Record<Tool, readonly [string, string]>> = {
@@ -87,7 +93,10 @@ export function sliceText(plane: Plane, state: ViewState): string {
 export function frameText(meta: SeriesMeta, frame: number): string {
   if (meta.axis === null) return "";
   const { name, values, unit } = meta.axis;
-  return `${name.replaceAll("_", " ")} ${plain(values[frame] ?? frame)} ${unit} (${String(frame + 1)} / ${String(values.length)})`.replace("  ", " ");
+  return `${name.replaceAll("_", " ")} ${plain(values[frame] ?? frame)} ${unit} (${String(frame + 1)} / ${String(values.length)})`.replace(
+    "  ",
+    " ",
+  );
 }
 
 /** A shown value in the series' units, and for PET its standardised uptake. */

@@ -11,7 +11,21 @@ export interface Model {
   off(event: string, listener: (content: unknown, buffers: DataView[]) => void): void;
 }
 
-const SYNCED = ["plane", "index", "frame", "window", "overlay", "opacity", "zoom", "pan", "rotation", "flip", "invert", "hidden", "marks"] as const;
+const SYNCED = [
+  "plane",
+  "index",
+  "frame",
+  "window",
+  "overlay",
+  "opacity",
+  "zoom",
+  "pan",
+  "rotation",
+  "flip",
+  "invert",
+  "hidden",
+  "marks",
+] as const;
 const QUIET = 120; // ms after the last change until the kernel hears of it: a scroll is one message, not fifty
 
 /** What the traits say; those that this kernel's version does not have are left out. */

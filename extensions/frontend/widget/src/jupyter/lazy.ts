@@ -12,6 +12,7 @@ declare const LAZY_BUNDLES: Readonly<Record<keyof Bundles, string>>;
 
 /** The bundle, from where this one came from. */
 export async function lazily<K extends keyof Bundles>(name: K): Promise<Bundles[K]> {
-  if (!import.meta.url.startsWith("http")) throw new Error("This view needs the Cohortlab server extension: its program is loaded from there.");
+  if (!import.meta.url.startsWith("http"))
+    throw new Error("This view needs the Cohortlab server extension: its program is loaded from there.");
   return (await import(new URL(LAZY_BUNDLES[name], import.meta.url).href)) as Bundles[K];
 }

@@ -1,8 +1,25 @@
 // Three planes with a linked crosshair: oblique, slabs (MIP, MinIP, mean), a second series in colours (PET over CT), labels.
 import {
-  checked, createPlanes, dragged, extentOf, leastWidth, onNextFrame, patientText, planeOf, straight, toPatient, toVoxel, voxelAt, volumeShape,
-  type Loader, type Planes as Engine, type SeriesMeta, type Slab, type Store, type ViewState,
-} from "@cohortlab/core"; // prettier-ignore
+  checked,
+  createPlanes,
+  dragged,
+  extentOf,
+  leastWidth,
+  onNextFrame,
+  patientText,
+  planeOf,
+  straight,
+  toPatient,
+  toVoxel,
+  voxelAt,
+  volumeShape,
+  type Loader,
+  type Planes as Engine,
+  type SeriesMeta,
+  type Slab,
+  type Store,
+  type ViewState,
+} from "@cohortlab/core";
 import style from "../mpr/mpr.css";
 import { createPanes, type Planes } from "../mpr/panes";
 import { bring } from "../mpr/volumes";
@@ -14,8 +31,15 @@ export interface PlanesOptions {
   store: Store<ViewState>;
 }
 
-const SLAB_NAMES: readonly (readonly [Slab, string])[] = [["slice", "Thin slice"], ["mip", "Maximum (MIP)"], ["minip", "Minimum (MinIP)"], ["mean", "Mean"]];
+const SLAB_NAMES: readonly (readonly [Slab, string])[] = [
+  ["slice", "Thin slice"],
+  ["mip", "Maximum (MIP)"],
+  ["minip", "Minimum (MinIP)"],
+  ["mean", "Mean"],
+];
 const NO_PAN = { axial: [0, 0], coronal: [0, 0], sagittal: [0, 0] } as const;
+const HOW =
+  "Click moves the crosshair · circles turn the planes · wheel scrolls · right drag: window · Shift drag moves · Ctrl + wheel zooms";
 const NO_WEBGL = "Three planes need WebGL2, which this browser does not offer.";
 
 /** Show the planes in `host`, which is inside the viewer; returns how to take them away. */
@@ -29,17 +53,21 @@ export function openPlanes(host: HTMLElement, options: PlanesOptions): () => voi
     '<label class="thick">Thickness<input type="range" min="1" max="100" step="1"><output></output></label>' +
     '<label>Over it<select class="over"><option value="">Nothing</option></select></label>' +
     '<label class="mix">Strength<input type="range" min="0" max="1" step="0.05"><output></output></label>' +
-    '<div class="row"><button type="button" class="straight">Straighten</button></div><p class="where"></p><p class="how">Click moves the crosshair · circles turn the planes · wheel scrolls · right drag: window · Shift drag moves · Ctrl + wheel zooms</p><p role="alert"></p></div>';
+    '<div class="row"><button type="button" class="straight">Straighten</button></div><p class="where"></p><p class="how"></p>' +
+    '<p role="alert"></p></div>';
   const sheet = document.createElement("style");
   sheet.textContent = style;
   host.append(sheet, root);
   const part = <T extends HTMLElement>(name: string): T => root.querySelector(name) as T;
+  part(".how").textContent = HOW;
   const canvas = part<HTMLCanvasElement>("canvas");
   const alert = part(".panel [role=alert]");
   const engine = createPlanes(canvas);
   if (engine === null || affine === null) {
     alert.textContent = engine === null ? NO_WEBGL : "This series has no place in the patient.";
-    return () => { root.remove(); };
+    return () => {
+      root.remove();
+    };
   }
   return run(engine, { ...options, meta: { ...meta, affine } }, { root, canvas, alert, part, sheet, loader, store });
 }
@@ -56,16 +84,28 @@ interface Page {
 
 type PlacedMeta = SeriesMeta & { affine: NonNullable<SeriesMeta["affine"]> };
 
-function run(engine: Engine, { meta, label }: PlanesOptions & { meta: PlacedMeta }, { root, canvas, alert, part, sheet, loader, store }: Page): () => void {
+function run(
+  engine: Engine,
+  { meta, label }: PlanesOptions & { meta: PlacedMeta },
+  { root, canvas, alert, part, sheet, loader, store }: Page,
+): () => void {
   const life = new AbortController();
   const { middle, diagonal } = extentOf(meta.affine, volumeShape(meta.dims.includes("z") ? meta.shape.slice(-3) : meta.shape));
   const state = store.get();
   const plane = planeOf(meta, state.plane);
   const first = toPatient(meta.affine, voxelAt(plane, state.index, { right: plane.right.count / 2, down: plane.down.count / 2 }));
-  let planes: Planes = { frame: straight(first), zoom: 1, pan: NO_PAN, slab: "slice", thickness: 10, opacity: label === null ? 0.6 : state.opacity };
+  let planes: Planes = {
+    frame: straight(first),
+    zoom: 1,
+    pan: NO_PAN,
+    slab: "slice",
+    thickness: 10,
+    opacity: label === null ? 0.6 : state.opacity,
+  };
   let overMeta: SeriesMeta | null = label;
   let windowStart = store.get().window;
-  const longest = document.createElement("canvas").getContext("webgl2")?.getParameter(WebGL2RenderingContext.MAX_3D_TEXTURE_SIZE) as number | undefined;
+  const longest = document.createElement("canvas").getContext("webgl2")?.getParameter(WebGL2RenderingContext.MAX_3D_TEXTURE_SIZE) as
+    number | undefined;
   const draw = onNextFrame(render);
   const panes = createPanes({
     get: () => planes,
@@ -94,7 +134,10 @@ function run(engine: Engine, { meta, label }: PlanesOptions & { meta: PlacedMeta
     const places = Object.fromEntries(
       panes.elements.map((element) => {
         const { left, top, width, height } = element.getBoundingClientRect();
-        return [element.dataset["view"], [left - box.left, top - box.top, width, height].map((value) => Math.round(value * devicePixelRatio))];
+        return [
+          element.dataset["view"],
+          [left - box.left, top - box.top, width, height].map((value) => Math.round(value * devicePixelRatio)),
+        ];
       }),
     ) as unknown as Parameters<Engine["draw"]>[0]["places"];
     const now = store.get();
@@ -141,7 +184,9 @@ function run(engine: Engine, { meta, label }: PlanesOptions & { meta: PlacedMeta
   async function offer(): Promise<void> {
     const select = part<HTMLSelectElement>("select.over");
     const answer = checked(await loader.transport.get("datasets", {}, life.signal));
-    const { datasets } = JSON.parse(new TextDecoder().decode(answer.body)) as { datasets: { id: string; series?: { id: string; modality: string; description: string | null }[] }[] };
+    const { datasets } = JSON.parse(new TextDecoder().decode(answer.body)) as {
+      datasets: { id: string; series?: { id: string; modality: string; description: string | null }[] }[];
+    };
     for (const { id, modality, description } of datasets.find((one) => one.id === meta.dataset)?.series ?? []) {
       if (id !== meta.series) select.append(new Option(`${modality} ${description ?? id}`, id, false, id === overMeta?.series));
     }
@@ -164,18 +209,33 @@ function run(engine: Engine, { meta, label }: PlanesOptions & { meta: PlacedMeta
     planes = { ...planes, ...next };
     draw.ask();
   };
-  slabs.addEventListener("change", () => { change({ slab: slabs.value as Slab }); });
-  part(".thick input").addEventListener("input", (event) => { change({ thickness: Number((event.target as HTMLInputElement).value) }); });
-  part(".mix input").addEventListener("input", (event) => { change({ opacity: Number((event.target as HTMLInputElement).value) }); });
-  part(".straight").addEventListener("click", () => { change({ frame: straight(planes.frame.center), pan: NO_PAN, zoom: 1 }); });
+  slabs.addEventListener("change", () => {
+    change({ slab: slabs.value as Slab });
+  });
+  part(".thick input").addEventListener("input", (event) => {
+    change({ thickness: Number((event.target as HTMLInputElement).value) });
+  });
+  part(".mix input").addEventListener("input", (event) => {
+    change({ opacity: Number((event.target as HTMLInputElement).value) });
+  });
+  part(".straight").addEventListener("click", () => {
+    change({ frame: straight(planes.frame.center), pan: NO_PAN, zoom: 1 });
+  });
   const unsubscribe = store.subscribe(draw.ask);
   const size = new ResizeObserver(draw.ask);
   size.observe(root);
-  bring(loader, meta, longest ?? 256, life.signal, (placed) => {
-    engine.setImage(placed);
-    root.dataset["shown"] = placed.volume.shape.join(" ");
-    draw.ask();
-  }, state.frame).catch(say);
+  bring(
+    loader,
+    meta,
+    longest ?? 256,
+    life.signal,
+    (placed) => {
+      engine.setImage(placed);
+      root.dataset["shown"] = placed.volume.shape.join(" ");
+      draw.ask();
+    },
+    state.frame,
+  ).catch(say);
   layOver(label).catch(say);
   offer().catch(say);
 

@@ -18,7 +18,13 @@ function tileSource({ loader, meta }: SlideOptions): OpenSeadragon.TileSource {
   const plane = meta.planes[0]?.name ?? "image";
   const path = `series/${encodeURIComponent(meta.dataset)}/${encodeURIComponent(meta.series)}/slice`;
   const running = new WeakMap<object, AbortController>();
-  const source = new OpenSeadragon.TileSource({ width: full.columns, height: full.rows, tileSize: tile, minLevel: 0, maxLevel: levels.length - 1 });
+  const source = new OpenSeadragon.TileSource({
+    width: full.columns,
+    height: full.rows,
+    tileSize: tile,
+    minLevel: 0,
+    maxLevel: levels.length - 1,
+  });
   const query = (level: number, x: number, y: number): Record<string, string> => ({
     plane,
     index: "0",
@@ -29,20 +35,22 @@ function tileSource({ loader, meta }: SlideOptions): OpenSeadragon.TileSource {
   });
   return Object.assign(source, {
     getLevelScale: (level: number) => (levels[level]?.columns ?? 1) / full.columns,
-    getNumTiles: (level: number) => new OpenSeadragon.Point(Math.ceil((levels[level]?.columns ?? 1) / tile), Math.ceil((levels[level]?.rows ?? 1) / tile)),
+    getNumTiles: (level: number) =>
+      new OpenSeadragon.Point(Math.ceil((levels[level]?.columns ?? 1) / tile), Math.ceil((levels[level]?.rows ?? 1) / tile)),
     getTileUrl: (level: number, x: number, y: number) => `${path}?${new URLSearchParams(query(level, x, y)).toString()}`,
     downloadTileStart(job: OpenSeadragon.ImageJob) {
       const abort = new AbortController();
       running.set(job, abort);
       const asked = Object.fromEntries(new URLSearchParams(job.src.split("?")[1]));
-      loader.transport.get(path, asked, abort.signal).then(
-        (answer) => {
+      loader.transport
+        .get(path, asked, abort.signal)
+        .then((answer) => {
           const { body } = checked(answer);
           job.finish(new Blob([body], { type: "image/webp" }), undefined as never, "rasterBlob");
-        },
-      ).catch((error: unknown) => {
-        if (!abort.signal.aborted) job.fail(error instanceof Error ? error.message : String(error), undefined as never);
-      });
+        })
+        .catch((error: unknown) => {
+          if (!abort.signal.aborted) job.fail(error instanceof Error ? error.message : String(error), undefined as never);
+        });
     },
     downloadTileAbort(job: OpenSeadragon.ImageJob) {
       running.get(job)?.abort();
@@ -94,12 +102,16 @@ export function openSlide(el: HTMLElement, options: SlideOptions): () => void {
     part(".status").textContent = `${(zoom * 100).toPrecision(3)} % · ${String(full)} pixels wide`;
   };
   viewer.addHandler("update-viewport", update);
-  viewer.addHandler("open", () => { root.dataset["shown"] = "slide"; });
+  viewer.addHandler("open", () => {
+    root.dataset["shown"] = "slide";
+  });
   viewer.addHandler("tile-load-failed", (event) => {
     part(".wrong").hidden = false;
     part(".wrong").textContent = event.message;
   });
-  viewer.addHandler("tile-loaded", () => { part(".wrong").hidden = true; });
+  viewer.addHandler("tile-loaded", () => {
+    part(".wrong").hidden = true;
+  });
   return () => {
     viewer.destroy();
     shadow.replaceChildren();

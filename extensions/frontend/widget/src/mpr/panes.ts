@@ -1,5 +1,18 @@
 // The three panes: crosshair lines that move and turn, letters, wheel and drags. They change a `Planes` state; drawing is the engine's.
-import { dot, letters, middleOf, subtract, times, turnedIn, viewOf, VIEWS, type Frame, type Slab, type Vector3, type ViewName } from "@cohortlab/core";
+import {
+  dot,
+  letters,
+  middleOf,
+  subtract,
+  times,
+  turnedIn,
+  viewOf,
+  VIEWS,
+  type Frame,
+  type Slab,
+  type Vector3,
+  type ViewName,
+} from "@cohortlab/core";
 
 export interface Planes {
   frame: Frame;
@@ -44,7 +57,12 @@ export function linesIn(frame: Frame, name: ViewName): { plane: ViewName; direct
 
 export function createPanes(options: PanesOptions): Panes {
   const stop = VIEWS.map((name) => pane(name, options));
-  return { elements: stop.map(({ element }) => element), draw: () => { for (const one of stop) one.draw(); } };
+  return {
+    elements: stop.map(({ element }) => element),
+    draw: () => {
+      for (const one of stop) one.draw();
+    },
+  };
 }
 
 function pane(name: ViewName, options: PanesOptions): { element: HTMLElement; draw(): void } {
@@ -53,7 +71,8 @@ function pane(name: ViewName, options: PanesOptions): { element: HTMLElement; dr
   element.tabIndex = 0;
   element.setAttribute("role", "img");
   element.dataset["view"] = name;
-  element.innerHTML = `<svg aria-hidden="true"></svg><span class="name">${name.charAt(0).toUpperCase()}${name.slice(1)}</span><span class="letter left"></span><span class="letter right"></span><span class="letter top"></span><span class="letter bottom"></span>`;
+  const sides = ["left", "right", "top", "bottom"].map((side) => `<span class="letter ${side}"></span>`).join("");
+  element.innerHTML = `<svg aria-hidden="true"></svg><span class="name">${name.charAt(0).toUpperCase()}${name.slice(1)}</span>${sides}`;
   const drawing = element.querySelector("svg") as SVGSVGElement;
   const text = (side: string, words: string): void => {
     const place = element.querySelector(`.letter.${side}`);
@@ -67,7 +86,10 @@ function pane(name: ViewName, options: PanesOptions): { element: HTMLElement; dr
     const from = subtract(frame.center, middleOf(frame, view, options.focus));
     const size = options.pixelSize();
     const [panRight, panDown] = pan[name];
-    return [element.clientWidth / 2 + (dot(from, view.right) + panRight) / size, element.clientHeight / 2 + (dot(from, view.down) + panDown) / size];
+    return [
+      element.clientWidth / 2 + (dot(from, view.right) + panRight) / size,
+      element.clientHeight / 2 + (dot(from, view.down) + panDown) / size,
+    ];
   }
 
   function moved(by: Vector3): void {
@@ -87,7 +109,9 @@ function pane(name: ViewName, options: PanesOptions): { element: HTMLElement; dr
   const handles = (): [number, number][] => {
     const [cx, cy] = crosshair();
     const reach = Math.min(element.clientWidth, element.clientHeight) * HANDLE;
-    return linesIn(options.get().frame, name).flatMap(({ direction: [dx, dy] }) => [1, -1].map((sign): [number, number] => [cx + sign * dx * reach, cy + sign * dy * reach]));
+    return linesIn(options.get().frame, name).flatMap(({ direction: [dx, dy] }) =>
+      [1, -1].map((sign): [number, number] => [cx + sign * dx * reach, cy + sign * dy * reach]),
+    );
   };
 
   element.addEventListener("pointerdown", (event) => {
@@ -125,16 +149,25 @@ function pane(name: ViewName, options: PanesOptions): { element: HTMLElement; dr
     element.addEventListener("pointercancel", end, { once: true });
     event.preventDefault();
   });
-  element.addEventListener("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); });
-  const scroll = (by: number): void => { moved(times(viewOf(options.get().frame, name).normal, by * options.step)); };
-  element.addEventListener("wheel", (event) => {
+  element.addEventListener("contextmenu", (event) => {
     event.preventDefault();
     event.stopPropagation();
-    const now = options.get();
-    // downwards leads to the foot, to the back and to the left, as on slice2d
-    if (event.ctrlKey) options.set({ ...now, zoom: Math.min(16, Math.max(0.5, now.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15))) });
-    else scroll(Math.sign(event.deltaY) * (name === "axial" ? -1 : 1));
-  }, { passive: false });
+  });
+  const scroll = (by: number): void => {
+    moved(times(viewOf(options.get().frame, name).normal, by * options.step));
+  };
+  element.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      const now = options.get();
+      // downwards leads to the foot, to the back and to the left, as on slice2d
+      if (event.ctrlKey) options.set({ ...now, zoom: Math.min(16, Math.max(0.5, now.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15))) });
+      else scroll(Math.sign(event.deltaY) * (name === "axial" ? -1 : 1));
+    },
+    { passive: false },
+  );
   element.addEventListener("keydown", (event) => {
     const steps: Record<string, number> = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 };
     const by = steps[event.key];
@@ -156,9 +189,16 @@ function pane(name: ViewName, options: PanesOptions): { element: HTMLElement; dr
       const parts = linesIn(frame, name).map(({ plane, direction: [dx, dy] }) => {
         const color = COLORS[plane];
         const line = (from: number, to: number, aside: number, dash: string): string =>
-          `<line x1="${String(cx + dx * from - dy * aside)}" y1="${String(cy + dy * from + dx * aside)}" x2="${String(cx + dx * to - dy * aside)}" y2="${String(cy + dy * to + dx * aside)}" stroke="${color}" ${dash}/>`;
+          [
+            `<line x1="${String(cx + dx * from - dy * aside)}" y1="${String(cy + dy * from + dx * aside)}"`,
+            `x2="${String(cx + dx * to - dy * aside)}" y2="${String(cy + dy * to + dx * aside)}" stroke="${color}" ${dash}/>`,
+          ].join(" ");
         const slabLines = half > 2 ? [half, -half].map((aside) => line(-far, far, aside, 'stroke-dasharray="4 4"')).join("") : "";
-        const ends = [1, -1].map((sign) => `<circle cx="${String(cx + sign * dx * reach)}" cy="${String(cy + sign * dy * reach)}" r="4.5" stroke="${color}"/>`).join("");
+        const ends = [1, -1]
+          .map(
+            (sign) => `<circle cx="${String(cx + sign * dx * reach)}" cy="${String(cy + sign * dy * reach)}" r="4.5" stroke="${color}"/>`,
+          )
+          .join("");
         return line(-far, -12, 0, "") + line(12, far, 0, "") + slabLines + ends;
       });
       drawing.innerHTML = parts.join("");

@@ -1,5 +1,15 @@
 // Brings the volumes of the three planes: a coarse level at once, then the finest that fits.
-import { comparable, lengthAlong, levelFactor, planeOf, type Loader, type Placed, type SeriesMeta, type Vector3, type Volume } from "@cohortlab/core";
+import {
+  comparable,
+  lengthAlong,
+  levelFactor,
+  planeOf,
+  type Loader,
+  type Placed,
+  type SeriesMeta,
+  type Vector3,
+  type Volume,
+} from "@cohortlab/core";
 
 const AXES = ["z", "y", "x"] as const;
 const BYTES: Record<string, number> = { int8: 1, uint8: 1, bool: 1, int16: 2, uint16: 2 };
@@ -24,9 +34,13 @@ export function levelsToLoad(meta: SeriesMeta, longest: number): number[] {
 
 function placed(meta: SeriesMeta, level: number, volume: Volume): Placed | null {
   if (meta.affine === null) return null;
-  const factors = AXES.map((axis, at) => levelFactor(lengthAlong(meta.shape, axis, meta.dims), volume.shape[at] ?? 1)) as unknown as Vector3;
+  const factors = AXES.map((axis, at) =>
+    levelFactor(lengthAlong(meta.shape, axis, meta.dims), volume.shape[at] ?? 1),
+  ) as unknown as Vector3;
   const { affine } = meta;
-  const lengths = [0, 1, 2].map((column) => Math.hypot(...[0, 1, 2].map((row) => affine[row as 0 | 1 | 2][column as 0 | 1 | 2])) * (factors[column] ?? 1));
+  const lengths = [0, 1, 2].map(
+    (column) => Math.hypot(...[0, 1, 2].map((row) => affine[row as 0 | 1 | 2][column as 0 | 1 | 2])) * (factors[column] ?? 1),
+  );
   return { volume: evened(meta, level, volume), affine, factors, step: Math.min(...lengths) };
 }
 
@@ -44,7 +58,14 @@ function evened(meta: SeriesMeta, level: number, volume: Volume): Volume {
 }
 
 /** Load and hand over, coarse first. Rejects with the loader's error. */
-export async function bring(loader: Loader, meta: SeriesMeta, longest: number, signal: AbortSignal, take: (placed: Placed) => void, frame = 0): Promise<void> {
+export async function bring(
+  loader: Loader,
+  meta: SeriesMeta,
+  longest: number,
+  signal: AbortSignal,
+  take: (placed: Placed) => void,
+  frame = 0,
+): Promise<void> {
   const levels = levelsToLoad(meta, longest);
   if (levels.length === 0) throw new RangeError("This volume is too large for three planes on this machine.");
   for (const level of levels) {
