@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cohortlab.errors import (
     CohortlabError,
@@ -20,7 +20,9 @@ from cohortlab.errors import (
     UnavailableError,
 )
 from cohortlab.viewer.answers import NEVER, Answer, BusyError, RangeError, SliceRequest, Stop, TooLargeError, known, pairs, single, whole
-from cohortlab.viewer.gateway import Gateway
+
+if TYPE_CHECKING:
+    from cohortlab.viewer.gateway import Gateway  # needs the image libraries; who only decides on addresses does not
 
 type Kind = Literal["datasets", "meta", "slice", "volume", "thumbnail", "chunk"]
 
@@ -98,7 +100,7 @@ def problem(error: CohortlabError) -> Reply:
 class Api:
     """Answers the contract's requests from `gateway`. `sent` is told of all pixels that go out: dataset, series, case, bytes."""
 
-    def __init__(self, gateway: Gateway, sent: Callable[[str, str, str, int], None] | None = None) -> None:
+    def __init__(self, gateway: "Gateway", sent: Callable[[str, str, str, int], None] | None = None) -> None:
         self.gateway = gateway
         self._sent = sent
 

@@ -8,7 +8,7 @@ loop, and with it kernels and terminals, never waits for a disk; a question whos
 import asyncio
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from cohortlab.viewer import assets
 from cohortlab.viewer.answers import Stop
 from cohortlab.viewer.api import Api, Asked, Reply, problem, status_of
 from cohortlab.viewer.arrays import FOLDER_VARIABLE, Arrays, make_folder
-from cohortlab.viewer.gateway import Gateway
 from cohortlab.viewer.tally import Tally
 from cohortlab.viewer.tutorials import copy_tutorial
 
@@ -66,7 +65,7 @@ class _ApiHandler(APIHandler):
 class PixelHandler(_ApiHandler):
     """The gateway's routes, see `cohortlab.viewer.gateway`."""
 
-    def initialize(self, readers: ThreadPoolExecutor, api: Api) -> None:  # type: ignore[override]  # tornado's way to pass arguments
+    def initialize(self, readers: ThreadPoolExecutor, api: Future[Api]) -> None:  # type: ignore[override]  # tornado's way to pass arguments
         """Take what the extension set up once."""
         super().initialize(readers)
         self.api = api
@@ -87,7 +86,7 @@ class PixelHandler(_ApiHandler):
         given = self.request.headers
         headers = {name: given[name] for name in _HEADERS if name in given}
         asked = Asked(self.request.method or "GET", path, self.request.query, headers)
-        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, lambda: self.api.reply(asked, stop=self.stop))
+        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, lambda: self.api.result().reply(asked, stop=self.stop))
         try:
             reply: Reply = await self.pending
         except asyncio.CancelledError:
@@ -142,15 +141,24 @@ class BundleHandler(JupyterHandler):
         await self.finish(path.read_bytes())
 
 
+def _start(serverapp: Any, tally: Tally) -> Api:
+    """Load the image libraries, which takes a second or two, beside the server's own start; the first requests wait for it."""
+    from cohortlab.viewer.gateway import Gateway  # noqa: PLC0415 - that is the point
+
+    gateway = Gateway.from_environment()
+    serverapp.log.info("Cohortlab serves the datasets under %s", gateway.folder)
+    return Api(gateway, lambda dataset, series, case, size: tally.count("", dataset, series, case, size))
+
+
 def load(serverapp: Any) -> None:
     """Add the routes to a Jupyter server, and give its kernels a private folder for the arrays that they show."""
     if Arrays.from_environment() is None:
         os.environ[FOLDER_VARIABLE] = str(make_folder())  # the server's kernels inherit it
-    gateway, tally = Gateway.from_environment(), Tally()
+    tally = Tally()
     readers = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="cohortlab-pixels")
     shared = {"readers": readers}
     base = url_path_join(serverapp.base_url, "cohortlab")
-    pixels = shared | {"api": Api(gateway, lambda dataset, series, case, size: tally.count("", dataset, series, case, size))}
+    pixels = shared | {"api": readers.submit(_start, serverapp, tally)}
     serverapp.web_app.add_handlers(
         ".*$",
         [
@@ -167,9 +175,8 @@ def load(serverapp: Any) -> None:
                 "cohortlab: shown of %s: %d series, %d cases, %d answers, %d bytes",
                 *(seen.dataset, len(seen.series), len(seen.cases), seen.answers, seen.bytes),
             )
-        if gateway.arrays is not None:
-            readers.submit(gateway.arrays.sweep)
+        if (arrays := Arrays.from_environment()) is not None:
+            readers.submit(arrays.sweep)
 
     serverapp.cohortlab_minute = PeriodicCallback(minute, _COUNT_MS)
     serverapp.cohortlab_minute.start()
-    serverapp.log.info("Cohortlab serves the datasets under %s", gateway.folder)
