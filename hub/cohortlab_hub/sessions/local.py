@@ -31,6 +31,7 @@ from cohortlab_hub.access.projects import purpose_of
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.sessions import mounts, separation
 from cohortlab_hub.sessions.isolate import die_with_parent
+from cohortlab_hub.sessions.room import Room, Running
 from cohortlab_hub.sessions.slugs import slug
 from cohortlab_hub.settings import Settings
 
@@ -44,6 +45,7 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
     settings = Instance(Settings, config=True, help="The workbench's settings.")
     service_url = Unicode(config=True, help="Public base URL of the hub's service, for sessions.")
     mounted = Dict(help="Dataset id -> folder of its store, in the running session.")
+    waiter = None  # here nobody waits for a GPU
 
     _shared: tuple[sessionmaker[Session], Catalogue] | None = None
 
@@ -84,8 +86,25 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
             audit.record(database, person.name, "session.start", person.name, details)
         return table
 
+    @property
+    def room(self) -> Room:
+        """The sessions of this hub, which are looked at together."""
+        return Room.of(self.settings)
+
+    def seen(self) -> Running | None:
+        """As the room sees it: it is stopped when its user was told so, and has no limits of its own."""
+        return Running(self.user.name, self.name, self.ready, None) if self.active else None
+
+    async def end(self, why: str) -> None:
+        """Stop the session and tell JupyterHub, as if it had ended by itself."""
+        self.log.info("Stopping the session of %s: %s", self._log_name, why)
+        await self.stop()
+        await self.poll_and_notify()
+
     async def start(self) -> tuple[str, int]:
         """Start the session; (address, port). Raises `RuntimeError` with a sentence for the user when it may not."""
+        self.room.spawners[self.user.name, self.name] = self
+        self.room.open()
         apart = await asyncio.to_thread(separation.separation)
         if not apart.possible and self.settings.sessions.isolate == "required":
             raise RuntimeError(f"Sessions cannot be separated on this machine: {apart.reason}")
@@ -159,8 +178,9 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         self.mounted = dict(state.get("mounted", {}))
 
     def clear_state(self) -> None:
-        """The session has ended."""
+        """The session has ended, or a new one begins."""
         super().clear_state()
+        self.room.close(self.user.name, self.name, None)
         self.mounted = {}
 
 
