@@ -34,6 +34,17 @@ export function svg<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
+/** Write a text where it is another one: what stays is not laid out and painted anew. */
+export function write(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The same for an attribute. */
+export function mark(element: Element, name: string, value: string | boolean): void {
+  const text = String(value);
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+
 /** Run `task` once before the next frame, however often it is asked for. */
 export function onNextFrame(task: () => void): { ask(): void; cancel(): void } {
   let asked = 0;

@@ -8,6 +8,7 @@ import type { Shown } from "../session";
 import { shownPlane, type ViewState } from "../state";
 import { inMillimetres } from "../tools/marks";
 import type { View } from "./build";
+import { mark, write } from "./dom";
 import { frameText, heading, sliceText, valueText, windowText } from "./words";
 
 const RULER_LENGTHS = [200, 100, 50, 20, 10, 5, 2, 1];
@@ -43,7 +44,7 @@ function ruler(view: View, known: boolean, { placement, area }: Moment): void {
   view.stage.ruler.hidden = !known || length === undefined;
   if (length === undefined) return;
   view.stage.ruler.style.width = `${String(length / placement.pixelSize / devicePixelRatio)}px`;
-  view.stage.rulerText.textContent = length >= 10 ? `${String(length / 10)} cm` : `${String(length)} mm`;
+  write(view.stage.rulerText, length >= 10 ? `${String(length / 10)} cm` : `${String(length)} mm`);
 }
 
 /** Write what the moment is into the view. */
@@ -52,30 +53,32 @@ export function writeTexts(view: View, meta: SeriesMeta, moment: Moment): void {
   const plane = shownPlane(meta, state);
   const slice = sliceText(plane, state);
   const { corner, edge, canvas, depth } = view.stage;
-  canvas.setAttribute("aria-label", `${heading(meta)}, ${slice}`);
-  corner.nw.textContent = [heading(meta), meta.series].join("\n");
-  corner.ne.textContent = [
-    plane.spacing > 0 && plane.right.direction !== null ? `${plane.spacing.toFixed(2)} mm slices` : "",
-    shown.image !== null && !shown.exact ? "coarse" : "",
-  ]
-    .filter(Boolean)
-    .join("\n");
-  corner.sw.textContent = [frameText(meta, state.frame), slice].filter(Boolean).join("\n");
+  mark(canvas, "aria-label", `${heading(meta)}, ${slice}`);
+  write(corner.nw, [heading(meta), meta.series].join("\n"));
+  write(
+    corner.ne,
+    [
+      plane.spacing > 0 && plane.right.direction !== null ? `${plane.spacing.toFixed(2)} mm slices` : "",
+      shown.image !== null && !shown.exact ? "coarse" : "",
+    ]
+      .filter(Boolean)
+      .join("\n"),
+  );
+  write(corner.sw, [frameText(meta, state.frame), slice].filter(Boolean).join("\n"));
   const zoom = `${Math.round((plane.right.spacing / moment.placement.pixelSize) * 100).toString()} %`;
-  corner.se.textContent = [
-    meta.samples.length > 0 ? "" : windowText(state.window),
-    `${zoom}${state.smooth ? "" : " exact"}${state.invert ? " inverted" : ""}`,
-  ]
-    .filter(Boolean)
-    .join("\n");
+  write(
+    corner.se,
+    [meta.samples.length > 0 ? "" : windowText(state.window), `${zoom}${state.smooth ? "" : " exact"}${state.invert ? " inverted" : ""}`]
+      .filter(Boolean)
+      .join("\n"),
+  );
   const edges = edgeLetters(plane);
-  for (const side of ["left", "right", "top", "bottom"] as const) edge[side].textContent = edges[side];
-  view.status.textContent =
-    pointed(meta, moment) || [slice, meta.samples.length > 0 ? "" : windowText(state.window)].filter(Boolean).join(" · ");
+  for (const side of ["left", "right", "top", "bottom"] as const) write(edge[side], edges[side]);
+  write(view.status, pointed(meta, moment) || [slice, meta.samples.length > 0 ? "" : windowText(state.window)].filter(Boolean).join(" · "));
   depth.max = String(plane.count - 1);
   depth.value = String(state.index);
   depth.hidden = plane.count < 2;
-  depth.setAttribute("aria-valuetext", slice);
+  mark(depth, "aria-valuetext", slice);
   ruler(view, inMillimetres(meta, plane), moment);
 }
 
@@ -83,15 +86,15 @@ export function writeTexts(view: View, meta: SeriesMeta, moment: Moment): void {
 export function writeBar(view: View, meta: SeriesMeta, state: ViewState): void {
   const { planes, preset, buttons, rate, frame } = view.bar;
   const plane = shownPlane(meta, state);
-  for (const [name, button] of planes) button.setAttribute("aria-checked", String(name === plane.name));
+  for (const [name, button] of planes) mark(button, "aria-checked", name === plane.name);
   const chosen = presets(meta).findIndex(({ window }) => window[0] === state.window[0] && window[1] === state.window[1]);
   preset.value = String(chosen);
-  buttons.across.setAttribute("aria-pressed", String(state.flip[0]));
-  buttons.down.setAttribute("aria-pressed", String(state.flip[1]));
-  buttons.invert.setAttribute("aria-pressed", String(state.invert));
-  buttons.play.setAttribute("aria-pressed", String(state.playing));
+  mark(buttons.across, "aria-pressed", state.flip[0]);
+  mark(buttons.down, "aria-pressed", state.flip[1]);
+  mark(buttons.invert, "aria-pressed", state.invert);
+  mark(buttons.play, "aria-pressed", state.playing);
   rate.value = String(state.rate);
   frame.value = String(state.frame);
-  frame.setAttribute("aria-valuetext", frameText(meta, state.frame));
-  for (const [tool, button] of view.rail.tools) button.setAttribute("aria-checked", String(tool === state.tool));
+  mark(frame, "aria-valuetext", frameText(meta, state.frame));
+  for (const [tool, button] of view.rail.tools) mark(button, "aria-checked", tool === state.tool);
 }

@@ -100,6 +100,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   const software = engine === null;
   engine ??= createCanvas2d(canvas);
   let problemOfEngine = engine === null ? NO_CANVAS : "";
+  let box = view.stage.element.getBoundingClientRect(); // kept: asking for it each frame would lay the page out each frame
   let hover: { x: number; y: number } | null = null;
   let said = "";
   let planes: (() => void) | null = null;
@@ -116,7 +117,6 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   };
 
   function viewport(): { width: number; height: number } {
-    const box = view.stage.element.getBoundingClientRect();
     return { width: Math.max(1, Math.round(box.width * devicePixelRatio)), height: Math.max(1, Math.round(box.height * devicePixelRatio)) };
   }
 
@@ -447,7 +447,10 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
       draw.ask();
     },
   });
-  const size = new ResizeObserver(draw.ask);
+  const size = new ResizeObserver(() => {
+    box = view.stage.element.getBoundingClientRect();
+    draw.ask();
+  });
   size.observe(view.stage.element);
   const unsubscribe = [store.subscribe(draw.ask), brush.subscribe(draw.ask)];
   session.onChange(draw.ask);
