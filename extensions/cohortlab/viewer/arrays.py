@@ -45,6 +45,7 @@ MOST_BYTES = 8 * 2**30
 
 _ID = re.compile(r"array-[0-9a-f]{12}-[0-9a-f]{16}")
 _LOCK = "lock"
+_NAME = "cohortlab-arrays-"
 _SLAB_BYTES = 32 * 2**20
 _SMALL = 128  # voxels a side of the coarse level
 _SPACE = 3
@@ -72,11 +73,27 @@ def private(folder: Path) -> bool:
 
 
 def make_folder() -> Path:
-    """A new private folder, removed when this process ends."""
+    """A new private folder, locked as long as this process lives and removed when it ends; what killed ones left is removed."""
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    folder = Path(tempfile.mkdtemp(prefix="cohortlab-arrays-", dir=runtime if runtime.is_absolute() and private(runtime) else None))
+    new = Path(tempfile.mkdtemp(prefix=".cohortlab-new-", dir=runtime if runtime.is_absolute() and private(runtime) else None))
+    _hold(new)
+    folder = new.with_name(_NAME + secrets.token_hex(8))
+    new.rename(folder)  # seen by others only once it is locked
     _removed_at_exit(folder)
+    for left in folder.parent.glob(f"{_NAME}*"):
+        if private(left) and not _alive(left) and not any(_alive(owned) for owned in Arrays(left).owned()):
+            shutil.rmtree(left, ignore_errors=True)
     return folder
+
+
+_held: list[int] = []  # descriptors whose locks last as long as the process
+
+
+def _hold(folder: Path) -> None:
+    """Lock a new folder for the life of this process."""
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    _held.append(descriptor)
 
 
 def _removed_at_exit(folder: Path) -> None:
@@ -104,7 +121,7 @@ class Arrays:
     def series(self, series: str) -> "ArraySeries":
         """An array by its id. Raises `ArrayGoneError` when there is none such, or its kernel has ended."""
         if _ID.fullmatch(series) and private(self.folder):
-            for owned in self._owned():
+            for owned in self.owned():
                 described = owned / f"{series}.json"
                 if described.is_file() and _alive(owned):
                     try:
@@ -116,11 +133,12 @@ class Arrays:
 
     def sweep(self) -> None:
         """Remove what ended kernels left."""
-        for owned in self._owned():
+        for owned in self.owned():
             if not _alive(owned):
                 shutil.rmtree(owned, ignore_errors=True)
 
-    def _owned(self) -> Iterator[Path]:
+    def owned(self) -> Iterator[Path]:
+        """The kernels' folders."""
         try:
             found = [entry for entry in self.folder.iterdir() if private(entry)]
         except OSError:
@@ -205,8 +223,7 @@ class Register:
         self.owned = self.folder / f"{os.getpid()}-{secrets.token_hex(8)}"
         partial = self.folder / f".{self.owned.name}"
         partial.mkdir(mode=0o700)
-        self._held = os.open(partial / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
+        _hold(partial)
         partial.rename(self.owned)  # seen by others only once it is locked
         _removed_at_exit(self.owned)
 

@@ -243,6 +243,14 @@ class SeriesView(PixelWidget):
         columns = ["id", "kind", "label", "plane", "index", "frame", *marked.Measured.__dataclass_fields__, "points"]
         return pd.DataFrame(rows, columns=columns)
 
+    def on(self, name: str, listener: Callable[[Any], Any]) -> Callable[[], None]:
+        """As of any widget; ``annotations`` and ``segmentation`` are states too: the listener gets the table, the array."""
+        if name == "annotations":
+            return super().on("marks", lambda _: listener(self.annotations))
+        if name == "segmentation":
+            return super().on("segmentation_edited", lambda _: listener(self.segmentation))
+        return super().on(name, listener)
+
     @property
     def source(self) -> Series:
         """The series that is shown."""

@@ -37,9 +37,10 @@ def kernel(session, tmp_path, monkeypatch):
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "manifest.json").write_text('{"viewer": "viewer.0123456789ab.js", "gallery": "gallery.0123456789ab.js"}')
     monkeypatch.setattr(assets, "STATIC_FOLDER", tmp_path / "static")
+    before = len(arrays._held)
     yield session
-    if arrays._register is not None:
-        os.close(arrays._register._held)
+    while len(arrays._held) > before:
+        os.close(arrays._held.pop())
 
 
 def volume(what, frame=0, **more):
@@ -347,6 +348,23 @@ signal.pause()
         here.series(series)
     here.sweep()
     assert [path.name for path in folder.iterdir()] == [arrays.register().owned.name]
+
+
+def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    code = "import signal\nfrom cohortlab.viewer.arrays import make_folder\nprint(make_folder(), flush=True)\nsignal.pause()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    theirs = process.stdout.readline().strip()
+    first = arrays.make_folder()
+    assert sorted(map(str, runtime.iterdir())) == sorted([theirs, str(first)])
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    second = arrays.make_folder()
+    assert sorted(runtime.iterdir()) == sorted([first, second])
 
 
 def test_a_kernel_that_ends_takes_its_arrays_along():
