@@ -70,7 +70,7 @@ def workbench(folder: Path, pods: int) -> None:
 async def start_all(address: str, token: str, count: int) -> float:
     """Seconds until all of `count` sessions, asked for at once, are ready."""
     names = [f"user-{number}" for number in range(count)]
-    limits = httpx.Limits(max_connections=count)
+    limits = httpx.Limits(max_connections=count, max_keepalive_connections=0)  # the proxy ends idle ones, now and then too early
     headers = {"Authorization": f"token {token}"}
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=120, limits=limits, trust_env=False) as client:
         async with asyncio.timeout(60):

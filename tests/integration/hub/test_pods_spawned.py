@@ -190,3 +190,17 @@ def test_a_revoked_grant_stops_the_session_that_mounts_it_and_no_other(cluster, 
         revoke(database, "steward", grant.id, "The study is over.")
     until(lambda: pod_of(cluster, "researcher") is None and not researcher.ready(), "the stop", 60)
     assert clinician.ready()
+
+
+def test_the_form_itself_says_why_a_start_failed_at_once(cluster, person):
+    user = person("user-10")
+    xsrf = next(cookie.value for cookie in user.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
+    user.http.get("hub/spawn")
+    cluster.do(setattr, cluster, "quota", 0)
+    try:
+        answer = user.http.post("hub/spawn", data={"profile": "small", "_xsrf": xsrf})
+    finally:
+        cluster.do(setattr, cluster, "quota", None)
+    assert answer.status_code == 503
+    assert "no room for another session" in answer.text
+    assert "<details><summary>Technical detail</summary><pre>HTTP 403:" in answer.text

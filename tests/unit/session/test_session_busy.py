@@ -1,12 +1,15 @@
 """Whether work goes on in a session."""
 
+import asyncio
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from cohortlab.session.busy import Process, processes, running, working
+from cohortlab.session.server import Activity
 
 
 def process(number, seconds=0.0, started=100):
@@ -61,3 +64,26 @@ def test_without_proc_nothing_is_known(tmp_path):
     (tmp_path / "self").mkdir()
     (tmp_path / "1").mkdir()  # has no stat: ended meanwhile
     assert processes(tmp_path) == {}
+
+
+class Kernels:
+    """A kernel manager with kernels in these states."""
+
+    def __init__(self, *states):
+        self.states = states
+
+    def list_kernels(self):
+        return [{"execution_state": state} for state in self.states]
+
+    def list_kernel_ids(self):
+        return []
+
+
+@pytest.mark.parametrize(("states", "told"), [(["idle"], False), (["idle", "busy"], True)])
+def test_a_kernel_that_runs_something_is_activity(states, told, monkeypatch):
+    monkeypatch.setattr("cohortlab.session.busy.processes", dict)  # this machine's others are not the session's
+    app = SimpleNamespace(kernel_manager=Kernels(*states), web_app=SimpleNamespace(settings={"last_activity_times": {}}))
+    asyncio.run(Activity(app).look())
+    times = app.web_app.settings["last_activity_times"]
+    assert bool(times) is told
+    assert all(moment.tzinfo is not None for moment in times.values())
