@@ -100,6 +100,7 @@ test: browser $(BIN)/.helm
 bench: setup
 	@uv pip install --quiet --python $(BIN)/python --group bench --constraint requirements.lock
 	@$(BIN)/python tests/benchmarks/store.py $(BENCH)
+	@$(BIN)/python tests/benchmarks/starts.py
 
 lint: setup
 	$(BIN)/ruff check
