@@ -34,7 +34,7 @@ PROFILES = {
     "crash": profile("Crashes", "crash"),
     "oom": profile("Too small", "oom"),
     "large": profile("Larger than any machine", cpu=500),
-    "brief": profile("Stops soon", idle_minutes=0.1),
+    "brief": profile("Stops soon", idle_minutes=0.06),
     "beta": profile("Only beta", datasets=["beta"]),
 }
 
