@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from cohortlab_hub.settings import Settings
 
 _QUANTITY = re.compile(r"(?:[1-9]\d*)(?:Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?")
-_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?")
+_DIGEST = "@sha256:"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = ("JUPYTERHUB_", "COHORTLAB_", "JPY_")
 _PICTURES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -27,9 +28,9 @@ def _quantity(value: str) -> str:
     return value
 
 
-def _by_digest(value: str) -> str:
+def _image(value: str) -> str:
     if not _IMAGE.fullmatch(value):
-        raise PydanticCustomError("digest", "Name the image by its digest, registry/name@sha256:…, so that what was checked is what runs.")
+        raise PydanticCustomError("image", "Name the image as registry/name@sha256:….")
     return value
 
 
@@ -60,7 +61,7 @@ def _picture(value: File) -> File:
 
 
 Quantity = Annotated[str, AfterValidator(_quantity)]
-ImageByDigest = Annotated[str, AfterValidator(_by_digest)]
+Image = Annotated[str, AfterValidator(_image)]
 Variable = Annotated[str, AfterValidator(_variable)]
 InnerFolder = Annotated[str, AfterValidator(_inside)]
 AbsoluteFolder = Annotated[str, AfterValidator(_absolute)]
@@ -112,7 +113,7 @@ class Profile(Part):
     title: str = ""
     description: str = ""
     picture: Picture | None = None
-    image: ImageByDigest | None = None
+    image: Image | None = None
     cpu: float = Field(default=2, gt=0, le=1024)
     cpu_guarantee: float | None = Field(default=None, ge=0)
     memory: Quantity = "4Gi"
@@ -180,6 +181,7 @@ class Kubernetes(Part):
     shared: Shared | None = None
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
     pull_secrets: list[Identifier] = []
+    images_by_tag: bool = Field(default=False, description="Allow images without a digest, for a trial: a tag may name another tomorrow.")
     command: list[str] = ["jupyterhub-singleuser"]
     port: int = Field(default=8888, ge=1024, le=65535)
     uid: int = Field(default=1000, ge=1)
@@ -232,6 +234,9 @@ def wrong_names(settings: "Settings") -> list[tuple[str, str]]:
         ]
         if settings.kubernetes is not None and profile.image is None:
             problems.append((f"{here}.image", "On Kubernetes each profile needs an image."))
+        elif settings.kubernetes is not None and _DIGEST not in str(profile.image) and not settings.kubernetes.images_by_tag:
+            told = "Name the image by its digest, registry/name@sha256:…, so that what was checked is what runs."
+            problems.append((f"{here}.image", told))
     if settings.kubernetes is None:
         return problems
     if not settings.profiles:

@@ -114,3 +114,13 @@ def test_the_demo_login_is_not_shared_beyond_a_machine_unless_asked_for(tmp_path
     file.write_text(WORKBENCH.replace("trial_in_cluster: true, ", ""))
     with pytest.raises(InvalidInputError, match="only for this machine"):
         load(file)
+
+
+def test_an_image_by_tag_is_for_a_trial_that_says_so(tmp_path):
+    file = tmp_path / "workbench.yaml"
+    by_tag = WORKBENCH.replace(f"session@sha256:{64 * 'a'}", "session:0.1.0")
+    file.write_text(by_tag)
+    with pytest.raises(InvalidInputError, match="by its digest"):
+        load(file)
+    file.write_text(by_tag.replace("  namespace: imaging", "  namespace: imaging\n  images_by_tag: true"))
+    assert load(file).profiles["cpu"].image == "registry.example.org/session:0.1.0"
