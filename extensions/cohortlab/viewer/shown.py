@@ -11,6 +11,7 @@ from typing import Any
 from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError
 from cohortlab.store import SeriesRef
 from cohortlab.store.layout import FOLDER_VARIABLE, KEYS_VARIABLE
+from cohortlab.store.places import Folder
 from cohortlab.viewer import arrays
 from cohortlab.viewer.gateway import Gateway
 from cohortlab.viewer.inputs import given, placed, show, show_labels
@@ -52,6 +53,8 @@ def _untouched(image: Any, known: Mapping[str, Any]) -> bool:
     """Whether a DataArray is still what `SeriesRef.open` gave: values not read, nothing cut or turned."""
     if image.chunks is not None or image.variable._in_memory:  # noqa: SLF001 - xarray has no other word for it
         return False
+    if "location" in known:  # it came over the network, not from a mount
+        return False
     try:
         ref = kernel_gateway().series(str(known["dataset"]), str(known["series"]))
     except CohortlabError:
@@ -68,6 +71,8 @@ def image_of(image: Any, affine: Any = None, spacing: Any = None) -> tuple[str, 
 
     Raises `InvalidInputError`, `NotFoundError`, `TooLargeError` as their texts say.
     """
+    if isinstance(image, SeriesRef) and not isinstance(image.store.place, Folder):
+        image = image.open()  # a store over the network: its voxels are brought here
     named = reference(image)
     if named is not None:
         if affine is not None or spacing is not None:

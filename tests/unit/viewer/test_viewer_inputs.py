@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import dask.array
@@ -16,6 +17,8 @@ import xarray as xr
 import zarr
 from sample_store import CT_SHAPE, DATASET, _ct, ct_values
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from cohortlab.errors import InvalidInputError, RefusedError
 from cohortlab.store import Store
 from cohortlab.store.session import session_keys
@@ -25,6 +28,7 @@ from cohortlab.viewer.arrays import ARRAYS, Arrays, Register, coarse_shape, new_
 from cohortlab.viewer.gateway import planes_of
 from cohortlab.viewer.inputs import given, show
 from cohortlab.viewer.shown import kernel_gateway
+from http_files import serve
 
 
 @pytest.fixture(autouse=True)
@@ -201,6 +205,16 @@ def test_what_was_computed_from_a_series_is_shown_and_not_the_series(kernel):
             source = [int(np.argmin(np.abs(ref.open()[name].values - at))) for name, at in zip("zyx", coordinates, strict=True)]
             np.testing.assert_allclose(place, (ref.affine() @ [*source, 1])[:3], atol=1e-3)
     assert attributes.window == (40, 400)
+
+
+def test_a_series_of_a_store_over_the_network_is_brought_here(kernel):
+    with serve((kernel.folder / DATASET).resolve()) as files:
+        ref = Store.open(files.address, session_keys())[kernel.ct]
+        for what in (ref, ref.open()):
+            found, attributes = volume(what)
+            np.testing.assert_array_equal(found, ct_values())
+            np.testing.assert_allclose(attributes.affine, ref.affine(), atol=1e-6)
+            assert (attributes.modality, attributes.window) == ("CT", (40, 400))
 
 
 def test_a_mask_of_a_series_is_an_image_and_a_label(kernel):
