@@ -21,7 +21,7 @@ help:
 	@echo 'make demo    set up, make the sample cohort, start the workbench on this machine'
 	@echo 'make test    set up, run the unit, integration and browser tests'
 	@echo 'make setup   .venv and the browser code, nothing else'
-	@echo 'make bench   measure the store beside other formats, in one run (BENCH="--size 120x256x256": smaller)'
+	@echo 'make bench   measure store and viewer beside others, in one run (BENCH="--size 120x256x256": smaller)'
 	@echo 'make lint    ruff, mypy, tsc'
 	@echo 'make images  the container images (BUILD="podman build": another builder)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
@@ -97,10 +97,11 @@ test: browser $(BIN)/.helm
 	$(BIN)/pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/pytest tests/browser
 
-bench: setup
+bench: browser
 	@uv pip install --quiet --python $(BIN)/python --group bench --constraint requirements.lock
 	@$(BIN)/python tests/benchmarks/store.py $(BENCH)
 	@$(BIN)/python tests/benchmarks/starts.py
+	@$(BIN)/python tests/benchmarks/viewer.py $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check
