@@ -214,6 +214,7 @@ def test_a_view_whose_kernel_has_ended_is_said_in_words(opened, lab):
     page.get_by_role("button", name="No Kernel | Unknown").wait_for()
     page.goto(f"{lab.url}lab/tree/view.ipynb?reset")
     expect(page.locator(".jp-OutputArea-output").first).to_contain_text("Cohortlab view of")
+    page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for()  # a kernel that starts would hold the server's end
 
 
 def test_the_launcher_opens_the_tutorial(context, lab):

@@ -73,7 +73,10 @@ def jupyter(module: str, folder: Path, environment: Mapping[str, str], port: int
                 yield Jupyter(f"http://127.0.0.1:{port}{BASE}", token, home)
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.wait(_STOP_SECONDS)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # a server that just starts a kernel waits for that
+                    process.wait(_STOP_SECONDS)
+                process.kill()
+                process.wait()
                 drain.wait(_STOP_SECONDS)
         finally:
             if process.poll() is None:
