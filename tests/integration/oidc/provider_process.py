@@ -41,13 +41,9 @@ class Provider:
         (folder / "provider.json").write_text(json.dumps(settings))
         (folder / "secret").write_text(SECRET + "\n")
         self.secret_file = folder / "secret"
-        self.process = subprocess.Popen(
-            ["node", Path(__file__).with_name("provider.mjs"), FRONTEND, folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "provider.log").open("wb"),
-            text=True,
-        )
+        command = ["node", Path(__file__).with_name("provider.mjs"), FRONTEND, folder]
+        with (folder / "provider.log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         self.issuer = self.process.stdout.readline().strip()
         assert self.issuer, (folder / "provider.log").read_text()
 
