@@ -190,11 +190,18 @@ nested = st.recursive(st.builds(Dataset), _data_sets, max_leaves=6)
 """Arbitrary data sets, nested to some depth."""
 
 
+# What says how the pixels lie in their bytes. One that does not fit them is refused, and has its own tests.
+_LAYOUT = {
+    "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+}  # fmt: skip
+
+
 @st.composite
 def objects(draw: st.DrawFn) -> Dataset:
     """A CT slice with arbitrary further elements, and the values that a store cannot do without."""
     data_set = ct_slice()
     for element in draw(_data_sets(nested)):
-        if element.keyword not in {"Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames", "PhotometricInterpretation"}:
+        if element.keyword not in _LAYOUT:
             data_set.add(element)
     return data_set

@@ -257,6 +257,7 @@ def test_each_attribute_of_the_standards_table_is_refused(depth):
         (1, 12, 11, 0x17FF, False),
         (0, 12, 15, 0xFFF0, True),
         (0, 12, 15, 0xFFF1, False),
+        (0, 0, 11, 0, False),  # no such layout
     ],
 )
 def test_bits_beside_the_stored_ones(clean, *, signed, stored, high, value, fine):
