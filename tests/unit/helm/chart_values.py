@@ -36,7 +36,6 @@ EVERYTHING = {
     "ingress": {"enabled": True, "hosts": ["imaging.example.org"], "tlsSecret": "tls"},
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["imaging.example.org"]},
     "serviceMonitor": {"enabled": True},
-    "dashboard": {"enabled": True},
     "proxy": {"tlsSecret": "proxy-tls"},
     "network": {"metricsIngress": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     "ingest": {
