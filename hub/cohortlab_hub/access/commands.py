@@ -52,6 +52,9 @@ def add(
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="First moment (UTC) that is not allowed.")
     ] = None,
+    fulfils: Annotated[
+        list[str] | None, typer.Option(help="Modifier of the dataset's terms that was checked, such as DUO:0000021. Repeat for more.")
+    ] = None,
     workbench: Workbench = _DEMO,
     as_json: Json = False,
 ) -> None:
@@ -68,6 +71,7 @@ def add(
                 condition=condition,
                 purpose=purpose,
                 until=until.replace(tzinfo=UTC) if until else None,
+                fulfils=fulfils or [],
                 reason=reason,
             )
             for dataset in datasets

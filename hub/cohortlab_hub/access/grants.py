@@ -2,22 +2,32 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from cohortlab.errors import InvalidInputError, NotFoundError
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import audit
-from cohortlab_hub.access.purposes import PURPOSE
+from cohortlab_hub.access.purposes import PURPOSE, STATED
 from cohortlab_hub.access.rules import Grant, Person
 from cohortlab_hub.access.tables import GrantRow
 
 
+def _stateable(code: str) -> str:
+    if code not in STATED:
+        raise PydanticCustomError("modifier", "A grant states modifiers of the DUO: {known}.", {"known": ", ".join(sorted(STATED))})
+    return code
+
+
+Modifier = Annotated[str, AfterValidator(_stateable)]
+
+
 class NewGrant(BaseModel):
-    """What a steward writes down."""
+    """What a steward writes down. `fulfils`: modifiers of the dataset's terms (DUO codes) that were checked and are fulfilled."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -27,6 +37,7 @@ class NewGrant(BaseModel):
     condition: AccessCondition = AccessCondition.IN_SITU_PROCESSING
     purpose: str | None = Field(default=None, pattern=PURPOSE)
     until: AwareDatetime | None = None
+    fulfils: list[Modifier] = Field(default=[], max_length=len(STATED))
     reason: str = Field(min_length=3, max_length=1000)
 
 
@@ -62,6 +73,7 @@ def as_rule(row: GrantRow) -> Grant:
         revoked_at=row.revoked_at,
         revoked_reason=row.revoked_reason,
         for_cause=row.for_cause,
+        fulfils=frozenset(row.fulfils),
     )
 
 

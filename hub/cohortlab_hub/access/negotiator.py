@@ -15,6 +15,7 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from cohortlab.store.contracts import AccessCondition
+from cohortlab_hub.access.grants import Modifier
 from cohortlab_hub.access.purposes import PURPOSE
 
 SIGNATURE = "cohortlab-signature"
@@ -40,6 +41,7 @@ class Delivery(BaseModel):
     condition: AccessCondition = AccessCondition.IN_SITU_PROCESSING
     purpose: str | None = Field(default=None, pattern=PURPOSE)
     until: AwareDatetime | None = None
+    fulfils: list[Modifier] = []
     reason: str = Field(min_length=3, max_length=1000)
     for_cause: bool = False
 

@@ -4,13 +4,15 @@ A dataset has one permission code or more (each is a restriction: all must allow
 code, a permission or an investigation, and for disease-specific research a disease: ``DUO:0000007/MONDO:0007254``. A disease is
 within another one when workbench.yaml says so (``access.diseases``): no ontology is shipped, and none is guessed.
 
-Of the modifiers, those that speak of the kind of research are enforced (NMDS, GSO, NPOA, and CC which allows clinical care). The
-others (ethics approval, publication, collaboration, place, institution, time, not for profit ...) are promises that a data
-steward checks before granting: a decision lists them as obligations.
+Of the modifiers, those that speak of the kind of research are enforced on the purpose (NMDS, GSO, NPOA, and CC which allows clinical
+care). Those that speak of who asks, where, and what must be there before (ethics approval, collaboration, place, institution, project,
+organisation) are enforced on the grant: a machine cannot know that an approval was given, so the grant must state that it was, with
+the modifier's code in `fulfils`. Two it can know: a grant for an agreed time has an end, one for approved persons names a person.
+What remains (publication, return of results, non-commercial use) is about what somebody will do: a decision lists it as an obligation.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 DISEASE = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{1,47}")
@@ -58,6 +60,21 @@ _FORBIDS = {  # modifier -> (purposes that it forbids, what it says)
     "DUO:0000044": ({ANCESTRY_ONLY, POPULATION, ANCESTRY}, "no research on population origins or ancestry"),
     "DUO:0000016": (_RESEARCH - {GENETIC}, "genetic studies only"),
 }
+TIME, PERSONS = "DUO:0000025", "DUO:0000026"
+_NEEDS = {  # modifier -> what to do about a grant that does not state it
+    "DUO:0000012": "Show a data steward that your research is of the kind that is allowed",
+    "DUO:0000018": "Show a data steward that your organisation and your use are not for profit",
+    "DUO:0000020": "Agree on the collaboration with the data's provider, and send that to a data steward",
+    "DUO:0000021": "Send your ethics approval to a data steward",
+    "DUO:0000022": "Tell a data steward from where you will work",
+    TIME: "Ask a data steward for a grant with the agreed end",
+    PERSONS: "Ask a data steward for a grant in your own name, a group's is not enough",
+    "DUO:0000027": "Tell a data steward which approved project it is for",
+    "DUO:0000028": "Show a data steward that you belong to an approved institution",
+    "DUO:0000045": "Show a data steward that your organisation is not for profit",
+}
+STATED = frozenset(_NEEDS) - {TIME, PERSONS}
+"""Modifiers that a grant states as fulfilled."""
 _OBLIGATIONS = {
     "DUO:0000012": "research-specific restrictions apply",
     "DUO:0000018": "not for profit, non-commercial use only",
@@ -158,3 +175,19 @@ def _allows(permission: str, use: Use, purpose: str | None, diseases: Diseases) 
 def obligations(use: Use) -> tuple[str, ...]:
     """What whoever uses the data has promised, in words with the code."""
     return tuple(f"{_OBLIGATIONS[code]} ({code})" for code in sorted(use.codes) if code in _OBLIGATIONS)
+
+
+def unmet(use: Use, fulfils: Collection[str], *, personal: bool, ends: bool) -> tuple[str, ...]:
+    """The modifiers of `use` that a grant does not meet, which states `fulfils`, is for one person or not, and has an end or not."""
+    met = {*fulfils} & STATED | ({PERSONS} if personal else set()) | ({TIME} if ends else set())
+    return tuple(sorted((use.codes & _NEEDS.keys()) - met))
+
+
+def advice(modifier: str) -> tuple[str, str]:
+    """Of a modifier that is not met: (what it says with its code, what to do)."""
+    return f"{_OBLIGATIONS[modifier]} ({modifier})", _NEEDS[modifier]
+
+
+def stateable() -> dict[str, str]:
+    """The modifiers that a grant may state as fulfilled, with what they say."""
+    return {code: _OBLIGATIONS[code] for code in sorted(STATED)}

@@ -46,7 +46,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a steward allows. `until` is the first moment that is no longer allowed; None is without end."""
+    """What a steward allows. `until` is the first moment that is no longer allowed; None is without end.
+
+    `fulfils`: modifiers of the dataset's terms (DUO codes) that the steward states as fulfilled, such as an ethics approval.
+    """
 
     id: str
     subject_kind: Literal["person", "group"]
@@ -58,6 +61,7 @@ class Grant:
     revoked_at: datetime | None = None
     revoked_reason: str | None = None
     for_cause: bool = False
+    fulfils: frozenset[str] = frozenset()
 
     def concerns(self, person: Person) -> bool:
         """Whether it was given to `person` or to a group of theirs."""
@@ -122,6 +126,11 @@ def decide(
     unfit = purposes.refusal(dataset.use, purpose, dataset.diseases)
     if unfit:
         return Decision(False, f"Refused: {name} {unfit}. Use a project with such a purpose, or ask a data steward.", for_cause=cause)
+    lacking = {grant.id: _unmet(grant, dataset.use) for grant in left}
+    fit = [grant for grant in left if not lacking[grant.id]]
+    if not fit:
+        return Decision(False, _unfulfilled(left, lacking), for_cause=cause)
+    left = fit
 
     ends = {grant.id: _earliest([grant.until, grant.revoked_at]) for grant in left}
     longest = max(left, key=lambda grant: (ends[grant.id] is None, ends[grant.id] or now, grant.id))
@@ -194,6 +203,17 @@ def _wrong_purpose(grants: list[Grant], purpose: str | None, diseases: Diseases)
     bound = " or ".join(sorted({purposes.says(grant.purpose, diseases) for grant in grants if grant.purpose}))
     said = f"the project's purpose is {purposes.says(purpose, diseases)}" if purpose else "no purpose was stated"
     return f"Your grant for {grants[0].dataset} is for {bound} only, {said}. Use a project with that purpose, or ask a data steward."
+
+
+def _unmet(grant: Grant, use: Use) -> tuple[str, ...]:
+    return purposes.unmet(use, grant.fulfils, personal=grant.subject_kind == "person", ends=grant.until is not None)
+
+
+def _unfulfilled(grants: list[Grant], lacking: Mapping[str, tuple[str, ...]]) -> str:
+    """Of the grant that lacks least: what it does not state, and what to do."""
+    nearest = min(grants, key=lambda grant: (len(lacking[grant.id]), grant.id))
+    said, todo = zip(*map(purposes.advice, lacking[nearest.id]), strict=True)
+    return f"Refused: {nearest.dataset} has terms that your grant does not state as fulfilled: {', '.join(said)}. {'. '.join(todo)}."
 
 
 def _day(moment: datetime) -> str:

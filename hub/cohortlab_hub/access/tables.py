@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, Text, false
+from sqlalchemy import JSON, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cohortlab_hub.records import Base
@@ -11,7 +11,7 @@ from cohortlab_hub.records import Base
 class GrantRow(Base):
     """One grant. It is never deleted: a revoked one keeps who revoked it, when and why.
 
-    `source`: ``steward``, ``visa`` or ``negotiator``; `external_id`: what the last two call it.
+    `source`: ``steward``, ``visa`` or ``negotiator``; `external_id`: what the last two call it. `fulfils`: DUO modifiers.
     """
 
     __tablename__ = "grants"
@@ -32,6 +32,7 @@ class GrantRow(Base):
     source: Mapped[str] = mapped_column(String(16), default="steward", server_default="steward")
     external_id: Mapped[str | None] = mapped_column(String(600))
     for_cause: Mapped[bool] = mapped_column(default=False, server_default=false())
+    fulfils: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
 
 
 class LeaseRow(Base):

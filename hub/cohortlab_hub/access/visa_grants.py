@@ -24,7 +24,7 @@ _WORTH = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class VisaGrant:
-    """A ControlledAccessGrants visa that counts, for one dataset. `value` is the visa's name of it."""
+    """A ControlledAccessGrants visa that counts, for one dataset: `value` is its name of it, `fulfils` what its issuer has checked."""
 
     dataset: str
     issuer: str
@@ -32,6 +32,7 @@ class VisaGrant:
     source: str
     asserted: datetime
     until: datetime
+    fulfils: tuple[str, ...] = ()
 
     @property
     def external_id(self) -> str:
@@ -52,6 +53,7 @@ def sync(session: Session, person: str, wanted: Iterable[VisaGrant], unreachable
     }
     for key, row in active.items():
         if key in best:
+            row.fulfils = list(best[key].fulfils)
             _renew(session, person, row, best[key].until, now)
         elif not any((row.external_id or "").startswith(f"{issuer} ") for issuer in unreachable):
             row.revoked_by, row.revoked_at, row.revoked_reason = ACTOR, now, "The visa is no longer in your passport"
@@ -96,6 +98,7 @@ def _add(session: Session, person: str, grant: VisaGrant, now: datetime) -> None
         source=SOURCE,
         external_id=grant.external_id,
         for_cause=False,
+        fulfils=list(grant.fulfils),
     )
     session.add(row)
     details = {"id": row.id, "subject": person, "issuer": grant.issuer, "value": grant.value, "until": grant.until.isoformat()}

@@ -110,6 +110,7 @@ def _follow(database: Session, actor: str, external: str, delivery: Delivery, kn
                 condition=delivery.condition,
                 purpose=delivery.purpose,
                 until=delivery.until,
+                fulfils=delivery.fulfils,
                 reason=delivery.reason,
             )
     for row in database.scalars(_holding(external)).all():

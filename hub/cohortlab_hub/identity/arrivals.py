@@ -76,10 +76,15 @@ class Arrivals:
             for value in part.visas:
                 datasets.setdefault(value, []).append(dataset)
         wanted = [
-            VisaGrant(dataset, visa.issuer, visa.value, visa.source, visa.asserted, until)
+            VisaGrant(dataset, visa.issuer, visa.value, visa.source, visa.asserted, until, self._fulfils(visa.issuer))
             for visa, until in passport.admission.visas
             if visa.type == CONTROLLED
             for dataset in datasets.get(visa.value, ())
         ]
         with self._sessions.begin() as database:
             visa_grants.sync(database, name, wanted, passport.unreachable, datetime.now(UTC))
+
+    def _fulfils(self, issuer: str) -> tuple[str, ...]:
+        """What the approvals behind an issuer's visas have checked, by the operator's word."""
+        passports = self._settings.passports
+        return tuple(passports.issuers[issuer].fulfils) if passports is not None else ()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from cohortlab_hub.access.grants import Modifier
 from cohortlab_hub.identity.visas import Trust
 from cohortlab_hub.settings_parts import File, Part
 
@@ -138,7 +139,8 @@ class VisaIssuer(Part):
     `keys`: where its JSON Web Key Set is; `jku`: other addresses of it that a visa may name. `sources`: assertion sources that
     count, left out: all that it names. `by`: authorities whose ControlledAccessGrants count. `subjects`: ``provider`` when its
     subjects are those of the sign-in, ``linked`` when only a LinkedIdentities visa ties them to a person. `links`: its own
-    LinkedIdentities visas count. `longest_days`: how long after its assertion a visa counts at most.
+    LinkedIdentities visas count. `longest_days`: how long after its assertion a visa counts at most. `fulfils`: modifiers (DUO codes)
+    that the approvals behind its visas have checked, such as an ethics approval.
     """
 
     keys: SecureUrl
@@ -148,6 +150,7 @@ class VisaIssuer(Part):
     subjects: Literal["provider", "linked"] = "provider"
     links: bool = False
     longest_days: int | None = Field(default=None, ge=1)
+    fulfils: list[Modifier] = []
 
     @property
     def trust(self) -> Trust:

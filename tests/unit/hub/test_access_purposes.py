@@ -93,7 +93,7 @@ def of(disease, code=DS):
         ((GRU, GSO), (), GENETIC, ""),
         ((GRU, GSO), (), HMB, "is bound to: genetic studies only"),
         ((GRU, GSO), (), None, "is bound to: genetic studies only"),
-        # promises are not for a machine to check
+        # what a grant must state, and promises, are no matter of the purpose (see test_access_modifiers)
         ((GRU, IRB, NPUNCU), (), HMB, ""),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_grant_that_is_bound_to_a_purpose(bound, purpose, allowed):
 
 
 def test_obligations_come_with_a_yes():
-    assert ask([grant()], terms(GRU, IRB), None).obligations == ("ethics approval is required (DUO:0000021)",)
+    assert ask([grant(fulfils=frozenset({IRB}))], terms(GRU, IRB), None).obligations == ("ethics approval is required (DUO:0000021)",)
     assert obligations(Use(frozenset({GRU}))) == ()
 
 
