@@ -82,6 +82,16 @@ def split(path: str) -> Route:
     raise NotFoundError("There is nothing at this address.")
 
 
+def datasets_of(asked: Asked) -> tuple[str, ...]:
+    """The datasets that must be decided on: that of the path, first, and that of the image that labels are laid on.
+
+    Raises `NotFoundError` for an address of none, `InvalidInputError` for a query that cannot be read.
+    """
+    own = split(asked.path).dataset
+    image = single(pairs(asked.query)).get("on", "").rpartition("/")[0]
+    return (own, image) if image and image != own else (own,)
+
+
 def status_of(error: CohortlabError) -> HTTPStatus:
     """The status that an error is answered with."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -6,12 +6,15 @@ loop, and with it kernels and terminals, never waits for a disk; a question whos
 """
 
 import asyncio
+import atexit
+import contextlib
 import json
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
@@ -26,6 +29,9 @@ from cohortlab.viewer.api import Api, Asked, Reply, problem, status_of
 from cohortlab.viewer.arrays import FOLDER_VARIABLE, Arrays, make_folder
 from cohortlab.viewer.tally import Tally
 from cohortlab.viewer.tutorials import copy_tutorial
+
+if TYPE_CHECKING:
+    from cohortlab.viewer.hub import Leases, Reports
 
 _READERS = 4
 _COUNT_MS = 60_000
@@ -62,13 +68,29 @@ class _ApiHandler(APIHandler):
         super().log_exception(*exc_info)
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What the requests for pixels need; without a hub there are no leases and nobody to report to."""
+
+    api: Api
+    leases: "Leases | None"
+    reports: "Reports | None"
+
+    def reply(self, asked: Asked, stop: Stop) -> Reply:
+        """Decide and answer."""
+        from cohortlab.viewer.hub import decided  # noqa: PLC0415 - loaded with the image libraries
+
+        visible = decided(self.leases, asked)
+        return visible if isinstance(visible, Reply) else self.api.reply(asked, stop=stop, visible=visible)
+
+
 class PixelHandler(_ApiHandler):
     """The gateway's routes, see `cohortlab.viewer.gateway`."""
 
-    def initialize(self, readers: ThreadPoolExecutor, api: Future[Api]) -> None:  # type: ignore[override]  # tornado's way to pass arguments
+    def initialize(self, readers: ThreadPoolExecutor, ready: Future[_Ready]) -> None:  # type: ignore[override]  # tornado's way to pass arguments
         """Take what the extension set up once."""
         super().initialize(readers)
-        self.api = api
+        self.ready = ready
         self.stop = Stop()
         self.pending: asyncio.Future[Any] | None = None
 
@@ -86,7 +108,7 @@ class PixelHandler(_ApiHandler):
         given = self.request.headers
         headers = {name: given[name] for name in _HEADERS if name in given}
         asked = Asked(self.request.method or "GET", path, self.request.query, headers)
-        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, lambda: self.api.result().reply(asked, stop=self.stop))
+        self.pending = asyncio.get_running_loop().run_in_executor(self.readers, lambda: self.ready.result().reply(asked, self.stop))
         try:
             reply: Reply = await self.pending
         except asyncio.CancelledError:
@@ -141,13 +163,21 @@ class BundleHandler(JupyterHandler):
         await self.finish(path.read_bytes())
 
 
-def _start(serverapp: Any, tally: Tally) -> Api:
+def _start(serverapp: Any, tally: Tally) -> _Ready:
     """Load the image libraries, which takes a second or two, beside the server's own start; the first requests wait for it."""
     from cohortlab.viewer.gateway import Gateway  # noqa: PLC0415 - that is the point
+    from cohortlab.viewer.hub import Hub, Leases, Reports  # noqa: PLC0415 - as above
 
     gateway = Gateway.from_environment()
     serverapp.log.info("Cohortlab serves the datasets under %s", gateway.folder)
-    return Api(gateway, lambda dataset, series, case, size: tally.count("", dataset, series, case, size))
+    api = Api(gateway, lambda dataset, series, case, size: tally.count("", dataset, series, case, size))
+    hub = Hub.from_environment()
+    if hub is None:
+        return _Ready(api, None, None)
+    leases = Leases(hub.leases)
+    with contextlib.suppress(CohortlabError):
+        leases.shown()  # so that the first image does not wait for the hub
+    return _Ready(api, leases, Reports(tally, hub))
 
 
 def load(serverapp: Any) -> None:
@@ -158,25 +188,37 @@ def load(serverapp: Any) -> None:
     readers = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="cohortlab-pixels")
     shared = {"readers": readers}
     base = url_path_join(serverapp.base_url, "cohortlab")
-    pixels = shared | {"api": readers.submit(_start, serverapp, tally)}
+    ready = readers.submit(_start, serverapp, tally)
     serverapp.web_app.add_handlers(
         ".*$",
         [
-            (url_path_join(base, "api/(datasets|series/.*)"), PixelHandler, pixels),
+            (url_path_join(base, "api/(datasets|series/.*)"), PixelHandler, shared | {"ready": ready}),
             (url_path_join(base, "api/tutorial"), TutorialHandler, shared),
             (url_path_join(base, "api/.*"), UnknownHandler, shared),
             (url_path_join(base, "static", _NAME), BundleHandler),
         ],
     )
 
+    def report(*, last: bool = False) -> None:
+        """Tell the hub, or where there is none the log, what was sent."""
+        reports = ready.result().reports
+        if reports is None:
+            for seen in tally.take():
+                serverapp.log.info(
+                    "cohortlab: shown of %s: %d series, %d cases, %d answers, %d bytes",
+                    *(seen.dataset, len(seen.series), len(seen.cases), seen.answers, seen.bytes),
+                )
+            return
+        try:
+            reports.send(last=last)
+        except CohortlabError as error:
+            serverapp.log.warning("cohortlab: what was shown could not be reported to the hub: %s", error.code)
+
     def minute() -> None:
-        for seen in tally.take():
-            serverapp.log.info(
-                "cohortlab: shown of %s: %d series, %d cases, %d answers, %d bytes",
-                *(seen.dataset, len(seen.series), len(seen.cases), seen.answers, seen.bytes),
-            )
+        readers.submit(report)
         if (arrays := Arrays.from_environment()) is not None:
             readers.submit(arrays.sweep)
 
     serverapp.cohortlab_minute = PeriodicCallback(minute, _COUNT_MS)
     serverapp.cohortlab_minute.start()
+    atexit.register(report, last=True)

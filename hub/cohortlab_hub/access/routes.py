@@ -58,6 +58,15 @@ class LeaseAnswer(BaseModel):
     reason: str | None
 
 
+class SessionLease(BaseModel):
+    """Whether a session may still show a dataset that it has open, decided now, and why or why not."""
+
+    dataset: str
+    allowed: bool
+    reason: str
+    until: datetime | None
+
+
 def person(caller: Principal) -> Person:
     """The caller as the rules read it. Raises `RefusedError` for a service: grants are people's."""
     if caller.kind != "user":
@@ -87,6 +96,20 @@ def my_leases(caller: Caller, database: Database) -> list[LeaseAnswer]:
     """What my running sessions have open."""
     rows = held.of_person(database, person(caller).name)
     return [LeaseAnswer.model_validate({name: getattr(row, name) for name in LeaseAnswer.model_fields}) for row in rows]
+
+
+@router.get("/sessions/self/leases")
+def session_leases(caller: Caller, database: Database, request: Request, server: str = "") -> list[SessionLease]:
+    """What my session `server` has open, each decided anew. A session's pixel gateway asks this every few seconds while it is used."""
+    catalogue: Catalogue = request.app.state.catalogue
+    me, now = person(caller), datetime.now(UTC)
+    rows = [row for row in held.of_person(database, me.name) if row.server == server]
+    grants, terms = catalogue.grants(database, me), {entry.id: entry.terms for entry in catalogue.served()}
+    answers = []
+    for row in rows:
+        decision = held.decided_again(row, grants, me, terms, now)
+        answers.append(SessionLease(dataset=row.dataset, allowed=decision.allowed, reason=decision.reason, until=decision.until))
+    return answers
 
 
 @router.get("/me/decisions")

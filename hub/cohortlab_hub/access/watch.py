@@ -18,13 +18,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 
 from cohortlab.errors import UnavailableError
-from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import audit
 from cohortlab_hub.access import held as record
-from cohortlab_hub.access.grants import grants_of
 from cohortlab_hub.access.hub_api import HubApi, Signed
 from cohortlab_hub.access.revocation import Ends, judge
-from cohortlab_hub.access.rules import Decision, Person, decide
+from cohortlab_hub.access.rules import Decision, Person
 from cohortlab_hub.access.tables import LeaseRow
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.identity.settings import OidcLogin
@@ -103,14 +101,10 @@ class Watch:
                     if all(now - row.opened > _STARTING for row in rows):
                         record.close_leases(database, name, server, now)
                     continue
-                grants = grants_of(database, Person(name, who.groups))
+                person = Person(name, who.groups)
+                grants = self._catalogue.grants(database, person)
                 for row in rows:
-                    if row.dataset in terms:
-                        condition = AccessCondition(row.condition)
-                        person = Person(name, who.groups)
-                        decision = decide(grants, person, terms[row.dataset], purpose=row.purpose, condition=condition, now=now)
-                    else:
-                        decision = Decision(False, f"{row.dataset} is not served here any more.")
+                    decision = record.decided_again(row, grants, person, terms, now)
                     self._follow(database, row, decision, now, signed_in=who.signed_in)
                 if any(row.stops is not None and row.stops <= now for row in rows):
                     due.append((name, server))

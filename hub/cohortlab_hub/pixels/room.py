@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, UnavailableError
 from cohortlab.viewer.answers import BusyError, Stop
-from cohortlab.viewer.api import Api, Asked, Reply, problem, split
+from cohortlab.viewer.api import Api, Asked, Reply, datasets_of, problem, split
 from cohortlab.viewer.gateway import Gateway
 from cohortlab.viewer.tally import Tally
 from cohortlab_hub import audit
-from cohortlab_hub.access import Decision, Person, grants_of
+from cohortlab_hub.access import Decision, Person
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.pixels.rules import MOST_AT_ONCE, permitted, visible
 from cohortlab_hub.records import reading
@@ -113,23 +113,25 @@ class Room:
         route = split(asked.path)
         if route.kind == "datasets":
             return Api(self.gateway).reply(asked, stop=stop, visible=self._visible(person, purpose, now))
-        entry = next((entry for entry in self._catalogue.served() if entry.id == route.dataset and entry.store is not None), None)
-        if entry is None:
-            raise NotFoundError("There is no such dataset here.", hint="The list of datasets has those that you may see.")
+        terms = {entry.id: entry.terms for entry in self._catalogue.served() if entry.store is not None}
         with reading(self._sessions) as database:
-            grants = grants_of(database, person)
-        try:
-            decision = permitted(grants, person, entry.terms, route.kind, purpose=purpose, now=now)
-        except ValueError:
-            raise InvalidInputError("X-Cohortlab-Purpose is not a DUO code.") from None
+            grants = self._catalogue.grants(database, person)
+        decisions = []
+        for dataset in datasets_of(asked):
+            if dataset not in terms:
+                raise NotFoundError("There is no such dataset here.", hint="The list of datasets has those that you may see.")
+            try:
+                decisions.append(permitted(grants, person, terms[dataset], route.kind, purpose=purpose, now=now))
+            except ValueError:
+                raise InvalidInputError("X-Cohortlab-Purpose is not a DUO code.") from None
         if route.kind != "meta":
-            self._look(person, route.dataset, decision, now)
+            self._look(person, route.dataset, decisions[0], now)
         api = Api(self.gateway, lambda dataset, series, case, size: self.tally.count(person.name, dataset, series, case, size))
         return api.reply(asked, stop=stop)
 
     def _visible(self, person: Person, purpose: str | None, now: datetime) -> frozenset[str]:
         with reading(self._sessions) as database:
-            grants = grants_of(database, person)
+            grants = self._catalogue.grants(database, person)
         try:
             return visible(grants, person, [entry.terms for entry in self._catalogue.served()], purpose=purpose, now=now)
         except ValueError:

@@ -13,9 +13,11 @@ from cohortlab.errors import CohortlabError
 from cohortlab.viewer.api import Asked, Reply, problem
 from cohortlab_hub.access.routes import person
 from cohortlab_hub.identity import Caller
+from cohortlab_hub.pixels.reports import router as reports
 from cohortlab_hub.pixels.room import Room
 
 router = APIRouter(prefix="/pixels", tags=["pixels"])
+router.include_router(reports)
 
 _HEADERS: Final = ("if-none-match", "range", "x-cohortlab-purpose")
 _SERIES: Final = "/series/{dataset}/{series}"

@@ -2,6 +2,8 @@
 
 import http.client
 import sys
+import time
+import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,14 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub"))
 
 from person import Person
 from running import Running
-from sample_store import CT_SHAPE, ct_values, write_store
+from sample_store import CT_SHAPE, ct_series, ct_values, write_store
 
 from cohortlab.keys import create_key
+from cohortlab.store import ManifestFields, StoreWriter
 from cohortlab.store.contracts import AccessCondition
 from cohortlab_hub import access, audit, records
 from cohortlab_hub.access import NewGrant
 
 DATASET = "seen"
+FAR = "far"
+"""A dataset that nobody opens; `DATASET`, which is synthetic, is its sample."""
+COUNTS = ("answers", "bytes", "series", "cases")
 
 
 def records_of(file):
@@ -30,10 +36,21 @@ def records_of(file):
     return records.opened(f"sqlite:///{file.parent / 'hub' / 'records.sqlite'}")
 
 
-def grant(file, person):
-    new = NewGrant(subject=person, dataset=DATASET, condition=AccessCondition.IN_SITU_PROCESSING, reason="a test")
+def grant(file, person, dataset=DATASET, condition=AccessCondition.IN_SITU_PROCESSING):
+    new = NewGrant(subject=person, dataset=dataset, condition=condition, reason="a test")
     with records_of(file) as database:
-        return access.add(database, "steward", new, {DATASET}).id
+        return access.add(database, "steward", new, {dataset}).id
+
+
+def write_far(root, key):
+    """A store that may be computed on and not be looked at."""
+    with StoreWriter(root, FAR, "1.0.0") as writer:
+        made = writer.add_series(ct_series(), {}).id
+        fields = ManifestFields(
+            title="Far", deidentification={}, gate="test", verdict="accepted", access_condition=AccessCondition.REMOTE_PROCESSING
+        )
+        writer.finish(fields, key)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +59,20 @@ def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pixels")
     key = create_key(folder / "keys" / "gate.key")
     ct, seg, *_ = write_store(folder / "stores", DATASET, key)
+    write_far(folder / "stores", key)
     document = {
         "state": ".",
-        "login": {"kind": "demo", "accounts": {"ana": {}, "bob": {}, "eve": {}}},
+        "login": {"kind": "demo", "accounts": {"ana": {}, "bob": {}, "eve": {}, "kim": {}}},
         "trusted_keys": [key.public.text],
-        "datasets": {DATASET: {"store": f"stores/{DATASET}/1.0.0"}},
+        "access": {"check_seconds": 1},
+        "datasets": {DATASET: {"store": f"stores/{DATASET}/1.0.0"}, FAR: {"store": f"stores/{FAR}/1.0.0", "sample": DATASET}},
     }
     file = folder / "workbench.yaml"
     file.write_text(yaml.safe_dump(document))
     grant(file, "ana")
     running = Running([str(file), "--port", "0"]).ready()
     tokens = {}
-    for name in ("ana", "bob", "eve"):
+    for name in ("ana", "bob", "eve", "kim"):
         with Person(running.address, name, running.password) as person:
             tokens[name] = person.token()
     yield running, file, (ct, seg), tokens
@@ -99,6 +118,51 @@ def test_who_was_not_sees_nothing(hub, ask):
         body = is_problem(ask("eve", f"series/{DATASET}/{ct}/{what}"), 403, "refused")
         assert "You have no grant" in body["detail"]
     assert ask("eve", "datasets").json() == {"datasets": []}
+
+
+def test_labels_are_not_laid_on_an_image_that_one_may_not_see(hub, ask):
+    _, _, (ct, seg), _ = hub
+    on = {"plane": "axial", "index": 0, "on": f"{FAR}/{ct}"}
+    assert "allow" in is_problem(ask("ana", f"series/{DATASET}/{seg}/slice", params=on), 403, "refused")["detail"]
+
+
+def test_who_may_run_jobs_on_a_dataset_sees_its_sample_and_keeps_it_in_a_session(hub, ask):
+    running, file, (ct, _), _ = hub
+    slices = f"series/{DATASET}/{ct}/slice?plane=axial&index=3"
+    is_problem(ask("kim", slices), 403, "refused")
+    number = grant(file, "kim", FAR, AccessCondition.REMOTE_PROCESSING)
+    assert ask("kim", slices).status_code == 200
+    assert [one["id"] for one in ask("kim", "datasets").json()["datasets"]] == [DATASET]
+    is_problem(ask("kim", f"series/{FAR}/{ct}/meta"), 403, "refused")
+
+    with Person(running.address, "kim", running.password) as kim:
+        kim.start()
+        (lease,) = kim.service("sessions/self/leases").json()
+        assert (lease["dataset"], lease["allowed"]) == (DATASET, True)
+        shown = kim.http.get(f"user/kim/cohortlab/api/{slices}")
+        np.testing.assert_array_equal(np.frombuffer(shown.content, "<i2").reshape(CT_SHAPE[1:]), ct_values()[3])
+        (found,) = kim.http.get("user/kim/cohortlab/api/datasets").json()["datasets"]
+        assert found["id"] == DATASET
+        with records_of(file) as database:
+            assert [event for event in audit.events(database, limit=1000) if event.action == "lease.end"] == []
+            access.revoke(database, "steward", number, "the study is over")
+        (lease,) = kim.service("sessions/self/leases").json()
+        assert not lease["allowed"]
+        assert "the study is over" in lease["reason"]
+        report = {"id": str(uuid.uuid4()), "sent": [{"dataset": FAR, "since": "2026-01-01T00:00:00Z"} | dict.fromkeys(COUNTS, 1)]}
+        refused = kim.http.post("services/cohortlab/api/v1/pixels/reports", json=report, headers={"Authorization": f"token {kim.token()}"})
+        assert refused.status_code == 403
+        kim.stop()
+    # what the session showed is in the audit when it has ended
+    for _ in range(600):
+        with records_of(file) as database:
+            read = [event for event in audit.events(database, limit=1000) if event.actor == "kim" and event.details.get("session") == ""]
+        if read:
+            break
+        time.sleep(0.1)
+    (event,) = read
+    assert (event.action, event.target) == ("pixels.read", DATASET)
+    assert {name: event.details[name] for name in COUNTS} == {"answers": 1, "bytes": ct_values()[3].nbytes, "series": 1, "cases": 1}
 
 
 def test_stored_objects_need_leave_to_download(hub, ask):

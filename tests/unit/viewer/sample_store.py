@@ -78,7 +78,7 @@ def _volume(sop_class: str, series: int, values: np.ndarray, modality: str, *, t
     return made
 
 
-def _ct() -> list[pydicom.Dataset]:
+def ct_series() -> list[pydicom.Dataset]:
     made = _volume(CTImageStorage, 1, ct_values(), "CT", tilt=20)
     for one in made:
         one.RescaleSlope, one.RescaleIntercept, one.RescaleType = 1, 0, "HU"
@@ -158,7 +158,7 @@ def write_sample(folder: Path) -> Sample:
 
 def write_store(root: Path, dataset: str, key: PrivateKey) -> tuple[str, str, str, str]:
     """Write version 1.0.0 of `dataset` under `root`; gives the ids of CT, segmentation, MR and mammogram."""
-    ct = _ct()
+    ct = ct_series()
     with StoreWriter(root, dataset, "1.0.0") as writer:
         ids = (
             writer.add_series(ct, {}).id,

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK
 import xarray as xr
 import zarr
-from sample_store import CT_SHAPE, DATASET, _ct, ct_values
+from sample_store import CT_SHAPE, DATASET, ct_series, ct_values
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -159,7 +159,7 @@ def test_an_image_of_simpleitk_lies_where_simpleitk_says():
 
 
 def test_pydicom_datasets_are_read_as_the_store_reads_them(kernel):
-    found, attributes = volume(_ct()[::-1])
+    found, attributes = volume(ct_series()[::-1])
     np.testing.assert_array_equal(found, ct_values())
     stored = Store.open(kernel.folder / DATASET, session_keys())[kernel.ct].attributes
     np.testing.assert_allclose(attributes.affine, stored.affine)
@@ -168,7 +168,7 @@ def test_pydicom_datasets_are_read_as_the_store_reads_them(kernel):
 
 
 def test_an_irregular_pydicom_series_is_shown_slice_by_slice_and_says_why():
-    gap = [one for number, one in enumerate(_ct()) if number != 5]
+    gap = [one for number, one in enumerate(ct_series()) if number != 5]
     shown = view(gap)
     meta = kernel_gateway().describe(*shown.series.split("/"))
     assert shown.planes == ("image",)
@@ -176,12 +176,12 @@ def test_an_irregular_pydicom_series_is_shown_slice_by_slice_and_says_why():
 
 
 def test_datasets_of_two_series_are_not_one():
-    other = [pydicom.Dataset(one) for one in _ct()]
+    other = [pydicom.Dataset(one) for one in ct_series()]
     for one in other:
-        one.file_meta = _ct()[0].file_meta
+        one.file_meta = ct_series()[0].file_meta
         one.SeriesInstanceUID, one.SOPInstanceUID = one.SeriesInstanceUID + ".1", one.SOPInstanceUID + ".1"
     with pytest.raises(InvalidInputError, match="2 series"):
-        view(_ct() + other)
+        view(ct_series() + other)
 
 
 def test_what_was_computed_from_a_series_is_shown_and_not_the_series(kernel):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import traitlets
 from PIL import Image
-from sample_store import DATASET, _ct, ct_values
+from sample_store import DATASET, ct_series, ct_values
 
 from cohortlab.errors import InvalidInputError, NotFoundError
 from cohortlab.keys import create_key
@@ -194,7 +194,7 @@ def published(tmp_path, monkeypatch):
     def make(condition, dcat):
         name = f"made-{len(list(mounts.iterdir()))}"
         with StoreWriter(tmp_path / "root", name, "1.0.0") as writer:
-            series = writer.add_series(_ct(), {}).id
+            series = writer.add_series(ct_series(), {}).id
             fields = ManifestFields(title="x", deidentification={}, gate="t", verdict="accepted", access_condition=condition, dcat=dcat)
             writer.finish(fields, key)
         (mounts / name).symlink_to(tmp_path / "root" / name / "1.0.0")
