@@ -66,6 +66,19 @@ class AccessCondition(StrEnum):
     REMOTE_PROCESSING = "REMOTE_PROCESSING"
 
 
+class AccessRight(StrEnum):
+    """Who may know and have a dataset: ``dct:accessRights`` of DCAT-AP, by the words of the EU's authority table ``access-right``."""
+
+    PUBLIC = "PUBLIC"
+    RESTRICTED = "RESTRICTED"
+    NON_PUBLIC = "NON_PUBLIC"
+
+    @property
+    def uri(self) -> str:
+        """As the authority table writes it."""
+        return f"http://publications.europa.eu/resource/authority/access-right/{self}"
+
+
 class Code(Model):
     """A coded concept (PS3.3 8.8): value, coding scheme designator, meaning."""
 

@@ -122,9 +122,9 @@ class SeriesRef:
         """The pixels of a level as a Zarr array with the dimensions of `attributes.dims`; slicing reads only the chunks it needs."""
         self._level(level)
         name = f"{self.name}/{image_path(level)}"
-        self._checked(f"{name}/zarr.json")
+        metadata = self._checked(f"{name}/zarr.json")
         with self._understood():
-            return self.store.place.array(name, self._below(name), plain=self._jpeg)
+            return self.store.place.array(name, metadata, self._below(name), plain=self._jpeg)
 
     def affine(self, level: int = 0) -> NDArray[np.float64] | None:
         """4 x 4: index (z, y, x, 1) of a level -> patient (L, P, S, 1) in mm; None for projections and irregular series."""

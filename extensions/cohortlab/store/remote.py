@@ -38,7 +38,7 @@ from zarr.registry import register_pipeline
 from zarr.storage import ObjectStore
 
 from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError, RefusedError, StorageError, UnavailableError
-from cohortlab.store.places import Signed, pipeline
+from cohortlab.store.places import Signed, array_of, pipeline
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -158,11 +158,10 @@ class RemotePlace:
         self._room.put((name, 0, len(content)), content)  # zarr asks for it again
         return content
 
-    def array(self, name: str, signed: Signed, *, plain: bool) -> "zarr.Array[Any]":
-        """An array, made of signed objects only. Raises as `RemoteStore.get`, also later when it is read."""
+    def array(self, name: str, metadata: bytes, signed: Signed, *, plain: bool) -> "zarr.Array[Any]":
+        """An array, made of signed objects only. Raises as `RemoteStore.get` when it is read."""
         del plain  # there is no other here
-        with pipeline(PIPELINE):
-            return zarr.open_array(self._objects(name, signed), mode="r", zarr_format=3)
+        return array_of(self._objects(name, signed), metadata, PIPELINE)
 
     def dataset(self, name: str, signed: Signed, *, plain: bool) -> xr.Dataset:
         """A group, made of signed objects only. Raises as `RemoteStore.get`, also later when it is read."""

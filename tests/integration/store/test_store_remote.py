@@ -136,7 +136,7 @@ def test_many_shards_are_asked_for_at_once(tmp_path):
         if p.is_file()
     }
     with serve(tmp_path, 0.1) as web:
-        opened = remote.RemotePlace(web.address).array("many", signed, plain=False)
+        opened = remote.RemotePlace(web.address).array("many", (tmp_path / "many" / "zarr.json").read_bytes(), signed, plain=False)
         assert (opened[:] == array[:]).all()
         assert 20 < web.most_in_flight <= remote.IN_FLIGHT
     assert zarr.config.get("async.concurrency") == 10
