@@ -18,7 +18,7 @@ from cohortlab.deidentify.report import Options, Outcome, Report
 from cohortlab.deidentify.report import Progress as Callback
 from cohortlab.errors import StorageError
 from cohortlab.keys import create_key, load_key
-from cohortlab.store.contracts import AccessCondition
+from cohortlab.store.contracts import AccessCondition, AccessRight
 from cohortlab.store.workers import cores
 
 key = typer.Typer(name="key", help="Make and show the gate's signing key.", no_args_is_help=True)
@@ -61,6 +61,12 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
     licence: Annotated[str, typer.Option(help="Its licence, such as CC-BY-3.0.")] = "",
     source: Annotated[str, typer.Option(help="Where it comes from: a citation or DOI.")] = "",
     access: Annotated[AccessCondition, typer.Option(help="The most that a grant may allow.")] = AccessCondition.IN_SITU_PROCESSING,
+    access_rights: Annotated[
+        AccessRight | None,
+        typer.Option(
+            help="Who may have the dataset (dct:accessRights). PUBLIC needs --access DOWNLOAD; saved notebooks then keep a picture."
+        ),
+    ] = None,
     duo: Annotated[list[str] | None, typer.Option(help="A data use ontology code, such as DUO:0000042. Repeat for more.")] = None,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Accept identified objects and de-identify them on the way in (DICOM PS3.15 Annex E).")
@@ -104,6 +110,7 @@ def ingest(  # noqa: PLR0917  typer reads the options from the parameters
             licence=licence,
             source=source,
             access=access,
+            access_rights=access_rights,
             duo=tuple(duo or ()),
             synthetic=synthetic,
             deidentify=deidentify,

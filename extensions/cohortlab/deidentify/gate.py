@@ -33,7 +33,7 @@ from cohortlab.deidentify.report import Finding, Options, Outcome, Reason, Repor
 from cohortlab.deidentify.rules import BASIC
 from cohortlab.errors import InvalidInputError, RefusedError
 from cohortlab.keys import load_key
-from cohortlab.store.contracts import ManifestFields, SeriesAttributes, check_dataset_id, check_version
+from cohortlab.store.contracts import AccessCondition, AccessRight, ManifestFields, SeriesAttributes, check_dataset_id, check_version
 from cohortlab.store.deferred import release
 from cohortlab.store.frames import HiddenBitsError
 from cohortlab.store.plan import plan
@@ -106,6 +106,8 @@ def ingest(sources: Sequence[Path], dataset: str, store_root: Path, options: Opt
     started = time.monotonic()
     check_dataset_id(dataset)
     check_version(options.version)
+    if options.access_rights is AccessRight.PUBLIC and options.access is not AccessCondition.DOWNLOAD:
+        raise InvalidInputError("What is public may be downloaded by anybody.", hint="Give --access DOWNLOAD too, or other access rights.")
     key = load_key(options.key)
     place = store_root / dataset / options.version
     if place.exists():
@@ -463,6 +465,7 @@ def _fields(dataset: str, options: Options, run: _Run) -> ManifestFields:
         keywords=options.keywords,
         access_condition=options.access,
         duo=options.duo,
+        dcat={} if options.access_rights is None else {"accessRights": options.access_rights.uri},
         synthetic=options.synthetic,
         gate=GATE,
         verdict="accepted",

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from cohortlab.store.contracts import AccessCondition, Manifest
+from cohortlab.store.contracts import AccessCondition, AccessRight, Manifest
 
 
 class Reason(StrEnum):
@@ -158,6 +158,7 @@ def no_progress(_what: str, _done: int, _total: int) -> None:
 class Options:
     """What a data steward asks of the gate.
 
+    access_rights: dct:accessRights of the dataset; PUBLIC only together with DOWNLOAD.
     deidentify: remove identity on the way in; without it a source must carry PS3.15 codes already. key: the gate's private
     key; its pseudonym secret lies beside it. pixels_checked: a person has looked at all frames of secondary captures, ultrasound,
     mammograms and radiographs, which are then not read for text. regions: region rules, a YAML file (see `text.mask`).
@@ -174,6 +175,7 @@ class Options:
     source: str = ""
     keywords: tuple[str, ...] = ()
     access: AccessCondition = AccessCondition.IN_SITU_PROCESSING
+    access_rights: AccessRight | None = None
     duo: tuple[str, ...] = ()
     synthetic: bool = False
     deidentify: bool = False

@@ -87,7 +87,7 @@ from PIL.Image import Image
 from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey
 from cohortlab.store import AccessCondition, Manifest, SeriesAttributes, Store
-from cohortlab.store.contracts import StoreObject, check_dataset_id
+from cohortlab.store.contracts import AccessRight, StoreObject, check_dataset_id
 from cohortlab.store.layout import image_path
 from cohortlab.store.session import session_folder, session_keys
 from cohortlab.viewer import pictures, slices
@@ -105,7 +105,6 @@ _THUMBNAILS = 1024  # kept, of a few kB each
 _OPENED = 256  # arrays kept open
 _LOOKED_AT = 16  # objects of a level that are looked for before each read; of more, zarr's own reading must tell
 _FIRST_VOLUME = 8 * 2**20  # bytes of a level that is sent when none is named
-_PUBLIC = "PUBLIC"
 THUMBNAIL_SIZES = range(16, 513)
 
 
@@ -425,9 +424,10 @@ def _present(mounted: _Mounted, below: str) -> None:
 
 
 def is_public(manifest: Manifest) -> bool:
-    """Whether anybody may see the dataset: it may be downloaded, and its DCAT access right (dct:accessRights) is PUBLIC."""
+    """Whether anybody may see the dataset: it may be downloaded, its access right (dct:accessRights) is PUBLIC, and it shows no face."""
     right = manifest.dcat.get("accessRights", manifest.dcat.get("dct:accessRights", ""))
-    return manifest.access_condition is AccessCondition.DOWNLOAD and isinstance(right, str) and right.rsplit("/", 1)[-1] == _PUBLIC
+    public = isinstance(right, str) and right.rsplit("/", 1)[-1] == AccessRight.PUBLIC
+    return public and manifest.access_condition is AccessCondition.DOWNLOAD and manifest.deidentification.get("recognisable") is not True
 
 
 def planes_of(dataset: str, attributes: SeriesAttributes) -> tuple[Plane, ...]:

@@ -56,7 +56,10 @@ class Hub:
     def leases(self) -> dict[str, str]:
         """See `Ask`. Raises `UnavailableError`, and `RefusedError` when the session's token does not count any more."""
         answer = self._call("GET", "sessions/self/leases", params={"server": self._server})
-        return {str(one["dataset"]): "" if one["allowed"] else str(one["reason"]) for one in answer.json()}
+        try:
+            return {str(one["dataset"]): "" if one["allowed"] else str(one["reason"]) for one in answer.json()}
+        except (ValueError, KeyError, TypeError):
+            raise UnavailableError("The hub's answer cannot be read, so it is not known whether you may still see this.") from None
 
     def report(self, number: str, seen: Sequence[Seen], timeout: float = _TIMEOUT) -> None:
         """Tell what was sent. Raises as `leases`."""

@@ -93,6 +93,15 @@ def to_mm(attributes: SeriesAttributes) -> tuple[npt.NDArray[np.float64], str]:
     return np.diag([float(gap) if gap else 1.0 for gap in (*gaps, 1.0)]), "mm"
 
 
+def in_patient(mark: Mapping[str, Any], attributes: SeriesAttributes) -> list[list[float]] | None:
+    """The points of `mark` as (L, P, S) in mm of the patient, of a slide in its own mm; None where the series has no place."""
+    if attributes.affine is None:
+        return None
+    points = np.c_[np.asarray(mark["points"], dtype=np.float64), np.ones(len(mark["points"]))]
+    found: list[list[float]] = (points @ np.asarray(attributes.affine).T)[:, :3].tolist()
+    return found
+
+
 def measure(mark: Mapping[str, Any], series: Series, planes: Sequence[Plane]) -> Measured:
     """What `mark` (as `checked` gives it) measures on `series`.
 
@@ -127,6 +136,12 @@ def measure(mark: Mapping[str, Any], series: Series, planes: Sequence[Plane]) ->
         voxels=int(values.size),
         values_unit=attributes.units or "",
     )
+
+
+def row(mark: Mapping[str, Any], series: Series, planes: Sequence[Plane], measured: Measured | None = None) -> dict[str, Any]:
+    """A mark with what it measures and where it lies in the patient, as tables and files have it. Raises as `measure`."""
+    found = measured or measure(mark, series, planes)
+    return {**mark, **vars(found), "points_mm": in_patient(mark, series.attributes)}
 
 
 def _area(kind: str, real: Points) -> float:

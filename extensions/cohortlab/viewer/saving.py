@@ -21,7 +21,7 @@ from cohortlab.store.session import session_folder
 from cohortlab.viewer.arrays import ARRAYS
 from cohortlab.viewer.assets import bundles
 from cohortlab.viewer.gateway import Gateway, planes_of
-from cohortlab.viewer.marks import Measured, measure
+from cohortlab.viewer.marks import Measured, measure, row
 
 if TYPE_CHECKING:
     from cohortlab.viewer.widget import SeriesView
@@ -121,7 +121,7 @@ def save_annotations(gateway: Gateway, view: "SeriesView", folder: str | Path | 
     planes = planes_of(dataset, shown.attributes)
     found: list[tuple[dict[str, Any], Measured]] = [(mark, measure(mark, shown, planes)) for mark in view.marks]
     if form == "json":
-        rows = [mark | vars(measured) for mark, measured in found]
+        rows = [row(mark, shown, planes, measured) for mark, measured in found]
         affine = shown.attributes.affine
         body = {"kind": "cohortlab-annotations", "schema_version": 1, "provenance": where.to_json(), "affine": affine, "annotations": rows}
         target, name = _place("annotations", where, folder)

@@ -234,13 +234,14 @@ class SeriesView(PixelWidget):
         """The marks with what they measure: a row each.
 
         Columns: id, kind, label, plane, index, frame, length, width, area, unit (of lengths: mm or voxel), angle (degrees), mean, sd,
-        minimum, maximum, values_unit, voxels, points (z, y, x of level 0). Raises `StorageError` when the voxels cannot be read.
+        minimum, maximum, values_unit, voxels, points (z, y, x of level 0), points_mm (L, P, S in the patient, in mm; None where the
+        series has no place in one). Raises `StorageError` when the voxels cannot be read.
         """
         import pandas as pd  # noqa: PLC0415 - takes long to load, and a view needs none
 
         series, planes = self.source, planes_of(self.series.split("/")[0], self.source.attributes)
-        rows = [mark | vars(marked.measure(mark, series, planes)) for mark in self.marks]
-        columns = ["id", "kind", "label", "plane", "index", "frame", *marked.Measured.__dataclass_fields__, "points"]
+        rows = [marked.row(mark, series, planes) for mark in self.marks]
+        columns = ["id", "kind", "label", "plane", "index", "frame", *marked.Measured.__dataclass_fields__, "points", "points_mm"]
         return pd.DataFrame(rows, columns=columns)
 
     def on(self, name: str, listener: Callable[[Any], Any]) -> Callable[[], None]:

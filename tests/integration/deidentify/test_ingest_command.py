@@ -39,6 +39,19 @@ def test_generated_patients_come_in_and_verify(ingest, generated, gate_key):
     assert "SYNTH" not in (path / "dataset.json").read_text()
 
 
+def test_who_may_have_the_dataset_is_in_the_manifest(ingest, generated):
+    options = (generated / "patient-001", "--deidentify", "--synthetic")
+    code, report, _ = ingest(*options, "--access", "DOWNLOAD", "--access-rights", "PUBLIC")
+    assert code == 0
+    manifest = json.loads((Path(report["path"]) / "dataset.json").read_text())
+    assert manifest["dcat"] == {"accessRights": "http://publications.europa.eu/resource/authority/access-right/PUBLIC"}
+    code, _, said = ingest(*options, "--access-rights", "PUBLIC", dataset="contradicts-itself")
+    assert code != 0
+    assert "may be downloaded by anybody" in said
+    code, _, said = ingest(*options, "--access-rights", "ANYBODY", dataset="unknown-word")
+    assert code == 2
+
+
 def test_the_same_patient_has_the_same_name_in_the_next_version(ingest, generated):
     _, first, _ = ingest(generated / "patient-001", "--deidentify", "--synthetic")
     _, second, _ = ingest(generated / "patient-001", "--deidentify", "--synthetic", "--version", "1.1.0")

@@ -60,6 +60,10 @@ def test_lengths_are_in_millimetres_of_the_affine(shown, ref):
     ends = [(ref.affine() @ [*point, 1])[:3] for point in ([2, 10, 20], [9, 50, 60])]
     assert row["length"] == pytest.approx(math.dist(*ends))
     assert row["unit"] == "mm"
+    np.testing.assert_allclose(row["points_mm"], ends, atol=1e-9)
+    # the first voxel is where the first image's ImagePositionPatient says, and L grows along a row
+    corner = measured(shown, mark("length", [[0, 0, 0], [0, 0, 10]]))["points_mm"]
+    np.testing.assert_allclose(corner, [[-20, -30, 5], [-20 + 7.5, -30, 5]], atol=1e-5)
     row = measured(shown, mark("bidirectional", [[5, 0, 0], [5, 0, 40], [5, 0, 0], [5, 20, 0]]))
     assert (row["length"], row["width"]) == (pytest.approx(40 * 0.75), pytest.approx(20 * 0.5))
 
@@ -118,12 +122,12 @@ def test_a_mark_beside_the_image_has_no_values(shown):
 def test_without_a_voxel_size_lengths_are_in_voxels():
     shown = view(np.zeros((4, 5, 6), np.int16))
     row = measured(shown, mark("length", [[1, 0, 0], [1, 3, 4]], "z", 1))
-    assert (row["length"], row["unit"]) == (5, "voxel")
+    assert (row["length"], row["unit"], row["points_mm"]) == (5, "voxel", None)
 
 
 def test_no_marks_make_an_empty_table(shown):
     assert len(shown.annotations) == 0
-    assert {"id", "kind", "length", "area", "mean", "points"} <= set(shown.annotations.columns)
+    assert {"id", "kind", "length", "area", "mean", "points", "points_mm"} <= set(shown.annotations.columns)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +283,7 @@ def test_the_other_forms_hold_the_same_and_say_where_it_was_drawn(shown, ref):
     assert body["provenance"]["tree_sha256"] == ref.store.manifest.tree_sha256
     assert body["provenance"]["viewer"] == "0123456789ab"
     assert len(body["annotations"]) == len(ALL)
+    np.testing.assert_allclose(body["annotations"][0]["points_mm"][0], (ref.affine() @ [*ALL[0]["points"][0], 1])[:3])
     with np.load(shown.save_segmentation(form="array")) as found:
         np.testing.assert_array_equal(found["labels"], shown.segmentation)
         np.testing.assert_allclose(found["affine"], ref.affine())

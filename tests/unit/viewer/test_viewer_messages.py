@@ -186,16 +186,17 @@ def test_a_display_has_our_own_type_and_text_and_no_pixel(kernel):
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """A function: access condition and right -> a CT of a dataset with them, mounted in the session."""
+    """A function: access condition, right and whether a face may be seen -> a CT of a dataset with them, mounted in the session."""
     key = create_key(tmp_path / "published.key")
     mounts = tmp_path / "mounts"
     mounts.mkdir()
 
-    def make(condition, dcat):
+    def make(condition, dcat, *, face=False):
         name = f"made-{len(list(mounts.iterdir()))}"
         with StoreWriter(tmp_path / "root", name, "1.0.0") as writer:
             series = writer.add_series(ct_series(), {}).id
-            fields = ManifestFields(title="x", deidentification={}, gate="t", verdict="accepted", access_condition=condition, dcat=dcat)
+            about = {"recognisable": face}
+            fields = ManifestFields(title="x", deidentification=about, gate="t", verdict="accepted", access_condition=condition, dcat=dcat)
             writer.finish(fields, key)
         (mounts / name).symlink_to(tmp_path / "root" / name / "1.0.0")
         monkeypatch.setenv("COHORTLAB_DATASETS", str(mounts))
@@ -233,6 +234,10 @@ def test_all_others_leave_words_only(published, condition, dcat):
     data, _ = view(published(condition, dcat))._repr_mimebundle_()
     assert "image/png" not in data
     assert base64.b64encode(ct_values()[6, :2].tobytes()).decode() not in json.dumps(data)
+
+
+def test_a_face_leaves_words_only(published):
+    assert "image/png" not in view(published(AccessCondition.DOWNLOAD, PUBLIC, face=True))._repr_mimebundle_()[0]
 
 
 def test_arrays_leave_words_only(published):
