@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -294,6 +295,21 @@ class Manifest(ManifestFields):
     objects: tuple[StoreObject, ...]
     tree_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     signature: Signature
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of every object, by path."""
+        return {item.path: item.sha256 for item in self.objects}
+
+    @cached_property
+    def by_series(self) -> Mapping[str, Mapping[str, tuple[int, str]]]:
+        """Size and SHA-256 of the objects of each series, by the path of its ``.zarr`` and then by their own."""
+        found: dict[str, dict[str, tuple[int, str]]] = {entry.path: {} for entry in self.series}
+        for item in self.objects:
+            head, suffix, _ = item.path.partition(".zarr/")
+            if suffix and (of := found.get(f"{head}.zarr")) is not None:
+                of[item.path] = (item.size, item.sha256)
+        return found
 
 
 def check_dataset_id(text: str) -> str:

@@ -21,7 +21,8 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.registry import register_codec
 
-NAME: Final = "cohortlab.jpeg"
+from cohortlab.store.layout import JPEG_CODEC
+
 YBR: Final = frozenset({"YBR_FULL", "YBR_FULL_422"})
 PHOTOMETRIC: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "RGB"}) | YBR
 _START, _END, _SCAN, _APP0, _APP14, _COMMENT = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE, 0xFE
@@ -113,13 +114,13 @@ class JpegCodec(ArrayBytesCodec):
         """From ``{"name": "cohortlab.jpeg", "configuration": {"photometric": …}}``. Raises `ValueError`."""
         configuration = data.get("configuration") or {}
         photometric = configuration.get("photometric", "")
-        if data.get("name") != NAME or photometric not in PHOTOMETRIC or len(configuration) != 1:
-            raise ValueError(f"{NAME} is configured by photometric, one of {', '.join(sorted(PHOTOMETRIC))}")
+        if data.get("name") != JPEG_CODEC or photometric not in PHOTOMETRIC or len(configuration) != 1:
+            raise ValueError(f"{JPEG_CODEC} is configured by photometric, one of {', '.join(sorted(PHOTOMETRIC))}")
         return cls(photometric=photometric)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in ``zarr.json``."""
-        return {"name": NAME, "configuration": {"photometric": self.photometric}}
+        return {"name": JPEG_CODEC, "configuration": {"photometric": self.photometric}}
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """How large a tile is cannot be told from its shape. Raises `NotImplementedError`, as Zarr asks."""
@@ -136,10 +137,10 @@ class JpegCodec(ArrayBytesCodec):
 
     def _encode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         del chunk_array, chunk_spec
-        raise TypeError(f"{NAME} only reads: to compress again would change the pixels")
+        raise TypeError(f"{JPEG_CODEC} only reads: to compress again would change the pixels")
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         return self._encode_sync(chunk_data, chunk_spec)
 
 
-register_codec(NAME, JpegCodec)
+register_codec(JPEG_CODEC, JpegCodec)

@@ -8,6 +8,9 @@ IMAGES, SEGMENTATIONS, CATALOGUE = "images", "segmentations", "catalogue"
 MANIFEST = "dataset.json"
 CATALOGUE_FILE = f"{CATALOGUE}/series.parquet"
 
+JPEG_CODEC = "cohortlab.jpeg"
+"""Name of the Zarr codec of tiles that stay JPEG."""
+
 FOLDER_VARIABLE, KEYS_VARIABLE = "COHORTLAB_DATASETS", "COHORTLAB_TRUSTED_KEYS"
 """What a session's environment says: the folder of its datasets, the gate keys whose stores it opens."""
 

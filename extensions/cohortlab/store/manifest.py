@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +87,29 @@ def read_manifest(path: Path, trusted: Sequence[PublicKey]) -> Manifest:
 
 
 def parse_manifest(text: bytes, path: str, trusted: Sequence[PublicKey]) -> Manifest:
-    """The manifest in `text`, read from the store at `path`, after the same checks as in `read_manifest`. Raises `IntegrityError`."""
+    """The manifest in `text`, read from the store at `path`, after the same checks as in `read_manifest`. Raises `IntegrityError`.
+
+    What was found good is not checked again for the same bytes and the same trusted keys: a loader opens a store for each of its cases.
+    """
+    asked = hashlib.sha256(text).digest(), frozenset(key.text for key in trusted)
+    with _found_good:
+        if (known := _good.get(asked)) is not None:
+            _good.move_to_end(asked)
+            return known
+    manifest = _checked(text, path, trusted)
+    with _found_good:
+        _good[asked] = manifest
+        while len(_good) > _KEPT:
+            _good.popitem(last=False)
+    return manifest
+
+
+_KEPT = 16
+_good: OrderedDict[tuple[bytes, frozenset[str]], Manifest] = OrderedDict()
+_found_good = threading.Lock()
+
+
+def _checked(text: bytes, path: str, trusted: Sequence[PublicKey]) -> Manifest:
     try:
         body = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError, StorageError
 from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
-from cohortlab.store.layout import MANIFEST, image_path
+from cohortlab.store.layout import JPEG_CODEC, MANIFEST, image_path
 from cohortlab.store.manifest import LARGEST, parse_manifest, read_manifest
 from cohortlab.store.physical import rescaled
 from cohortlab.store.places import Folder, Place, Signed, place_of
@@ -89,10 +89,10 @@ class SeriesRef:
             raise IntegrityError(f"Series {self.id} of {self.dataset} is not what was signed.", hint="Run `cohortlab verify` on the store.")
         return content
 
-    @cached_property
+    @property
     def _signed(self) -> Signed:
-        """What the manifest says of the objects of this series, headers included."""
-        return {item.path: (item.size, item.sha256) for item in self.store.manifest.objects if item.path.startswith(f"{self.name}/")}
+        """What the manifest says of the objects of this series, its headers left out."""
+        return self.store.manifest.by_series[self.name]
 
     def _below(self, name: str) -> Signed:
         """The same of the objects below one of its groups or arrays."""
@@ -120,11 +120,12 @@ class SeriesRef:
 
     def array(self, level: int = 0) -> "zarr.Array[Any]":
         """The pixels of a level as a Zarr array with the dimensions of `attributes.dims`; slicing reads only the chunks it needs."""
-        self._level(level)
         name = f"{self.name}/{image_path(level)}"
+        if f"{name}/zarr.json" not in self.store.digests:
+            self._level(level)
         metadata = self._checked(f"{name}/zarr.json")
-        with self._understood():
-            return self.store.place.array(name, metadata, self._below(name), plain=self._jpeg)
+        with self._understood():  # without the attributes, which take as long to read and check as all the rest
+            return self.store.place.array(name, metadata, self._below(name), plain=JPEG_CODEC.encode() in metadata)
 
     def affine(self, level: int = 0) -> NDArray[np.float64] | None:
         """4 x 4: index (z, y, x, 1) of a level -> patient (L, P, S, 1) in mm; None for projections and irregular series."""
@@ -247,10 +248,10 @@ class Store(Sequence[SeriesRef]):
         """The dataset's title."""
         return self.manifest.title
 
-    @cached_property
+    @property
     def digests(self) -> Mapping[str, str]:
         """SHA-256 of every object, by path."""
-        return {item.path: item.sha256 for item in self.manifest.objects}
+        return self.manifest.digests
 
     @property
     def segmentations(self) -> list[SeriesRef]:

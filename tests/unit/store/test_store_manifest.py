@@ -58,16 +58,34 @@ def test_what_was_signed_is_read(store, key):
     ],
 )
 def test_any_change_breaks_the_signature(store, key, edit):
+    read_manifest(store, [key.public])  # what was found good before does not count for what is there now
     change(store, edit)
     with pytest.raises(IntegrityError):
         read_manifest(store, [key.public])
 
 
-def test_only_a_trusted_key_counts(store, tmp_path):
+def test_only_a_trusted_key_counts(store, tmp_path, key):
+    read_manifest(store, [key.public])
     with pytest.raises(IntegrityError, match="not trusted here"):
         read_manifest(store, [create_key(tmp_path / "other.key").public])
     with pytest.raises(IntegrityError):
         read_manifest(store, [])
+
+
+def test_what_was_found_good_is_not_checked_again(store, key):
+    first = read_manifest(store, [key.public])
+    assert read_manifest(store, [key.public]) is first
+    assert list(first.by_series) == ["images/ct-0123456789ab.zarr"]
+
+
+def test_objects_are_found_by_their_series(key):
+    series = [ManifestSeries(id=f"ct-{n:012}", kind="image", modality="CT") for n in range(2)]
+    paths = [f"{series[n].path}/scale0/zarr.json" for n in range(2)] + ["images/ct-000000000000.headers.parquet"]
+    objects = [StoreObject(path=path, size=7, sha256="0" * 64) for path in paths]
+    fields = ManifestFields(title="T", deidentification={"profile": "p"}, gate="1", verdict="accepted")
+    manifest = sign_manifest(("lesions", "1.0.0"), fields, series, objects, key)
+    assert {name: list(found) for name, found in manifest.by_series.items()} == {series[n].path: [paths[n]] for n in range(2)}
+    assert set(manifest.digests) == set(paths)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"id": 1, "id": 2}', "[" * 100_000, '{"id": NaN}'])
