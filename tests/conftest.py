@@ -15,12 +15,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def test_data() -> Path:
-    """The folder of real DICOM. Absent: the test is skipped with the reason, on CI it fails."""
+def test_data_or_none() -> Path | None:
+    """The folder of real DICOM, where it is there."""
     folder = Path(os.environ.get("COHORTLAB_TEST_DATA", ROOT.parent / "shared" / "data" / "dicom"))
-    if not folder.is_dir():
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def test_data(test_data_or_none: Path | None) -> Path:
+    """The folder of real DICOM. Absent: the test is skipped with the reason, on CI it fails."""
+    if test_data_or_none is None:
         why = "needs the folder of real DICOM: set COHORTLAB_TEST_DATA, or place it at ../shared/data/dicom"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
-    return folder
+    return test_data_or_none

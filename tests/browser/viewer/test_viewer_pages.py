@@ -1,19 +1,14 @@
-"""The viewer without a kernel, alone on a page of the session's server: measures, failures, fallbacks, three planes, gallery."""
+"""The viewer without a kernel, alone on a page of a session at the hub: measures, fallbacks, three planes, letters, gallery, links."""
 
 import json
 import re
 
 import numpy as np
-import pydicom
 import pytest
-from jupyter_process import free_port, jupyter
 from playwright.sync_api import expect
 from sample_store import CT_SHAPE, DATASET, ct_values
 from viewer_canvas import SPACING, after_frame, canvas_of, check_canvas, drag, fresh, letters, number, pixel_size, shows
 from viewer_pages import open_bare, open_series
-
-from cohortlab.keys import load_key
-from cohortlab.store import ManifestFields, StoreWriter
 
 
 @pytest.fixture
@@ -112,26 +107,10 @@ def test_without_webgl_the_same_slice_is_drawn_by_the_processor(context, lab, vi
     expect(page.locator(".viewer .hint")).to_contain_text("drawn by the processor")
 
 
-def test_letters_of_a_real_oblique_series(context, lab, test_data, viewer_sample):
-    headers = {}
-    for file in sorted((test_data / "prostatex" / "ProstateX-0000").rglob("*.dcm")):
-        header = pydicom.dcmread(file, stop_before_pixels=True)
-        headers.setdefault(str(header.SeriesInstanceUID), []).append((tuple(map(float, header.ImageOrientationPatient)), file))
-    # of the series whose slices are parallel the one whose slices lean most
-    parallel = [series for series in headers.values() if len({orientation for orientation, _ in series}) == 1]
-    tilted = min(parallel, key=lambda series: min(np.abs(np.reshape(series[0][0], (2, 3))).max(axis=1)))
-    root = viewer_sample.folder.parent / "oblique"
-    with StoreWriter(root, "oblique", "1.0.0") as writer:
-        made = writer.add_series([pydicom.dcmread(file) for _, file in tilted], {}).id
-        fields = ManifestFields(title="Oblique", deidentification={}, gate="test", verdict="accepted")
-        writer.finish(fields, load_key(viewer_sample.folder.parent / "gate.key"))
-    mount = viewer_sample.folder / "oblique"
-    mount.symlink_to(root / "oblique" / "1.0.0")
-    try:
-        shown = letters(open_series(context, lab, f"oblique/{made}")).split()
-    finally:
-        mount.unlink()
-    right, down = np.reshape(tilted[0][0], (2, 3))
+def test_letters_of_a_real_oblique_series(context, lab, test_data):
+    assert test_data.is_dir()
+    shown = letters(open_series(context, lab, f"oblique/{lab.single['oblique']}")).split()
+    right, down = np.reshape(lab.leaning, (2, 3))
 
     def named(direction: np.ndarray) -> str:
         strong = sorted((axis for axis in range(3) if abs(direction[axis]) >= 0.25), key=lambda axis: -abs(direction[axis]))[:2]
@@ -143,38 +122,6 @@ def test_letters_of_a_real_oblique_series(context, lab, test_data, viewer_sample
     assert shown[1][0] in "LP"
     assert shown[2][0] in "AH"
     assert max(map(len, shown)) == 2  # it is oblique
-
-
-def test_a_series_that_vanishes_is_said_and_comes_back(careless, lab, viewer_sample):
-    page = open_series(careless, lab, f"{DATASET}/{viewer_sample.ct}")
-    page.get_by_role("checkbox", name="Show Lesion").wait_for()
-    fresh(page, "n")
-    mount = viewer_sample.folder / DATASET
-    target = mount.readlink()
-    mount.unlink()
-    try:
-        page.get_by_role("radio", name="Coronal").click()
-        expect(page.get_by_role("alert")).to_contain_text("There is no such dataset")
-        assert canvas_of(page).max() == 0  # no image under the words
-    finally:
-        mount.symlink_to(target)
-    page.get_by_role("button", name="Try again").click()
-    shows(page, "coronal", 48)
-    check_canvas(page, "coronal", 48)
-
-
-def test_the_viewer_comes_back_with_its_server(careless, tmp_path, viewer_sample):
-    port = free_port()
-    with jupyter("jupyter_server", tmp_path, viewer_sample.environment(), port) as server:
-        page = open_series(careless, server, f"{DATASET}/{viewer_sample.ct}")
-        page.get_by_role("checkbox", name="Show Lesion").wait_for()
-        shows(page, "axial", 6)
-        fresh(page, "n")
-    page.keyboard.press("s")
-    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
-    with jupyter("jupyter_server", tmp_path, viewer_sample.environment(), port):
-        shows(page, "sagittal", 40)  # nobody pressed a button
-        check_canvas(page, "sagittal", 40)
 
 
 def test_a_gallery_of_five_hundred_keeps_few_in_the_page(context, lab, viewer_sample):

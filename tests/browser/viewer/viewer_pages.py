@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
-from jupyter_process import BASE, Jupyter
+from jupyter_process import Jupyter
 from playwright.sync_api import BrowserContext, Page
 
 from cohortlab.viewer.assets import STATIC_FOLDER
@@ -12,13 +13,15 @@ from cohortlab.viewer.assets import STATIC_FOLDER
 def open_bare(context: BrowserContext, server: Jupyter, script: str, before: Callable[[Page], None] = lambda _: None) -> Page:
     """A page of the server that runs `script` (a module) with the bundles' names as `bundles` and an element `place`."""
     page = context.new_page()
-    page.goto(f"{server.url}api/status?token={server.token}")
+    if server.token:  # at a hub the context is signed in already
+        page.goto(f"{server.url}api/status?token={server.token}")
     before(page)
+    base = urlsplit(server.url).path
     bundles = json.dumps(
-        {name: f"{BASE}cohortlab/static/{file}" for name, file in json.loads((STATIC_FOLDER / "manifest.json").read_text()).items()}
+        {name: f"{base}cohortlab/static/{file}" for name, file in json.loads((STATIC_FOLDER / "manifest.json").read_text()).items()}
     )
     body = (
-        f'<!doctype html><body data-base-url="{BASE}" style="margin:0"><div id="place"></div>'
+        f'<!doctype html><body data-base-url="{base}" style="margin:0"><div id="place"></div>'
         f'<script type="module">const bundles = {bundles}; const place = document.getElementById("place"); {script}</script>'
     )
     page.route("**/bare", lambda route: route.fulfill(body=body, content_type="text/html"))

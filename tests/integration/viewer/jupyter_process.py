@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ _STOP_SECONDS = 20
 
 @dataclass(frozen=True)
 class Jupyter:
-    """Where it is and how to sign in."""
+    """Where it is, how to sign in, and the id of its process where it was started here."""
 
     url: str
     token: str
     home: Path
+    process: int = 0
 
 
 def free_port() -> int:
@@ -33,10 +34,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def jupyter(module: str, folder: Path, environment: Mapping[str, str], port: int | None = None) -> Iterator[Jupyter]:
+def jupyter(
+    module: str, folder: Path, environment: Mapping[str, str], port: int | None = None, arguments: Sequence[str] = ()
+) -> Iterator[Jupyter]:
     """Run ``python -m module`` (jupyter_server or jupyterlab) with its home in `folder`, until the block ends.
 
-    With `port` it takes that one: a server that was there before is there again, and who was signed in still is.
+    With `port` it takes that one: a server that was there before is there again, and who was signed in still is. `arguments`: further ones.
     """
     home = folder / "home"
     home.mkdir(exist_ok=True)
@@ -46,6 +49,7 @@ def jupyter(module: str, folder: Path, environment: Mapping[str, str], port: int
     command = [
         *(sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
         *(f"--ServerApp.base_url={BASE}", f"--ServerApp.root_dir={home}"),
+        *arguments,
     ]
     if module == "jupyterlab":
         # a test asks nobody on the internet for news
@@ -70,7 +74,7 @@ def jupyter(module: str, folder: Path, environment: Mapping[str, str], port: int
                 raise AssertionError(f"Jupyter did not start:\n{log.read_text()[-4000:]}")
             drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=output)
             try:
-                yield Jupyter(f"http://127.0.0.1:{port}{BASE}", token, home)
+                yield Jupyter(f"http://127.0.0.1:{port}{BASE}", token, home, process.pid)
             finally:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):  # a server that just starts a kernel waits for that

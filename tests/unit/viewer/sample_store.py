@@ -43,7 +43,7 @@ def ct_values() -> np.ndarray:
     return (z * 12 + (y * 2) - (x * 3) - 60 + 40 * ((x // 8 + y // 8) % 2)).astype(np.int16)
 
 
-def _instance(sop_class: str, series: int, number: int, pixels: np.ndarray, modality: str) -> pydicom.Dataset:
+def instance(sop_class: str, series: int, number: int, pixels: np.ndarray, modality: str) -> pydicom.Dataset:
     made = pydicom.Dataset()
     made.file_meta = pydicom.dataset.FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -70,7 +70,7 @@ def _volume(sop_class: str, series: int, values: np.ndarray, modality: str, *, t
     normal = np.cross([1, 0, 0], column)
     made = []
     for z, pixels in enumerate(values):
-        one = _instance(sop_class, series, first + z, pixels, modality)
+        one = instance(sop_class, series, first + z, pixels, modality)
         one.ImageOrientationPatient = [1, 0, 0, 0, float(round(column[1], 6)), float(round(column[2], 6))]
         one.ImagePositionPatient = [float(round(value, 6)) for value in np.array([-20.0, -30.0, 5.0]) + normal * z * 2.5]
         one.PixelSpacing, one.SliceThickness = [0.5, 0.75], 2.5
@@ -137,7 +137,7 @@ def _mr() -> list[pydicom.Dataset]:
 
 def _mammogram() -> list[pydicom.Dataset]:
     y, x = np.indices((1400, 1100))
-    one = _instance(DigitalMammographyXRayImageStorageForPresentation, 3, 1, (y + x).astype(np.uint16), "MG")
+    one = instance(DigitalMammographyXRayImageStorageForPresentation, 3, 1, (y + x).astype(np.uint16), "MG")
     one.PhotometricInterpretation = "MONOCHROME1"
     one.ImagerPixelSpacing = [0.1, 0.1]
     one.ImageLaterality, one.ViewPosition, one.BodyPartExamined = "L", "CC", "BREAST"
