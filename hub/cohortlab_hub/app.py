@@ -21,6 +21,10 @@ from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
 from cohortlab_hub.jobs.room import running
 from cohortlab_hub.jobs.routes import router as jobs_router
+from cohortlab_hub.operations.metrics import Metrics
+from cohortlab_hub.operations.observed import Observed
+from cohortlab_hub.operations.routes import checking, measuring
+from cohortlab_hub.operations.routes import router as operations_router
 from cohortlab_hub.pixels import running as pixels_running
 from cohortlab_hub.pixels.routes import router as pixels_router
 from cohortlab_hub.sessions.routes import router as sessions_router
@@ -33,7 +37,7 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
     """The application. `prefix` and `hub_api` default to what JupyterHub tells a managed service in its environment.
 
     The records are migrated first. State for the rooms' dependencies: ``settings``, ``sessions`` (session factory),
-    ``identity`` and ``catalogue``.
+    ``identity``, ``catalogue`` and ``metrics``.
     """
     prefix = (prefix if prefix is not None else os.environ.get("JUPYTERHUB_SERVICE_PREFIX", f"/services/{SERVICE}/")).rstrip("/")
     records.migrate(settings.database_url)
@@ -44,7 +48,13 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(app), watching(app, HubApi(hub_api, token) if token else None), pixels_running(app):
+        async with (
+            checking(app, hub_api),
+            measuring(app),
+            running(app),
+            watching(app, HubApi(hub_api, token) if token else None),
+            pixels_running(app),
+        ):
             yield
         await identity.close()
         engine.dispose()
@@ -61,13 +71,11 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
     app.state.identity = identity
     app.state.catalogue = Catalogue(settings)
+    app.state.metrics = Metrics()
+    app.add_middleware(Observed, metrics=app.state.metrics, prefix=prefix)
     problems.install(app)
 
-    @app.get(f"{prefix}/health", tags=["service"])
-    def health() -> dict[str, str]:
-        """Whether the service runs. Open to all: it says nothing else."""
-        return {"status": "ok"}
-
+    app.include_router(operations_router, prefix=prefix)
     api = APIRouter(prefix=f"{prefix}/api/v1")
     for router in (access_router, webhook_router, audit_router, catalogue_router, jobs_router, pixels_router, sessions_router):
         api.include_router(router)

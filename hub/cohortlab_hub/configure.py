@@ -11,6 +11,7 @@ from typing import Any
 from cohortlab.errors import InvalidInputError, NotFoundError
 from cohortlab_hub import cluster
 from cohortlab_hub.identity import configure as identity
+from cohortlab_hub.operations.metrics import SERVICE as METRICS
 from cohortlab_hub.sessions import configure as sessions
 from cohortlab_hub.sessions.separation import separation
 from cohortlab_hub.settings import Settings
@@ -30,6 +31,9 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     public, proxy API, hub, service), the demo's password, and the path of workbench.yaml for the service. Raises
     `InvalidInputError` when the demo's login would be reachable from other machines and `NotFoundError` without a proxy.
     """
+    from cohortlab_hub.operations import hub_logs  # noqa: PLC0415 - of JupyterHub and tornado, which the service need not load
+
+    hub_logs.lines(c)
     env = os.environ if environment is None else environment
     ports = [int(port) for port in env.get(PORTS_VARIABLE, f"{settings.listen.port},8001,8081,8082").split(",")]
     if len(ports) != _PORTS:
@@ -59,12 +63,14 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
             "environment": {WORKBENCH_VARIABLE: env.get(WORKBENCH_VARIABLE, ""), "PYTHONPATH": env.get("PYTHONPATH", "")},
             "display": False,
         },
+        *([{"name": METRICS, "api_token": settings.metrics.secret}] if settings.metrics and settings.metrics.secret else []),
         *({"name": name, "api_token": site.token.read_text().strip()} for name, site in sorted(settings.sites.items())),
     ]
     c.JupyterHub.load_roles = [
         {"name": "server", "scopes": ["users:activity!user", "access:servers!server", _ACCESS]},
         {"name": "user", "scopes": ["self", _ACCESS]},
         identity.service_role(SERVICE),
+        *([{"name": METRICS, "scopes": ["read:metrics"], "services": [METRICS]}] if settings.metrics and settings.metrics.secret else []),
         *([{"name": "cohortlab-sites", "scopes": [_ACCESS], "services": sorted(settings.sites)}] if settings.sites else []),
     ]
 
@@ -79,6 +85,7 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     if cluster.in_cluster(env):
         cluster.place(c, settings, env)
         c.JupyterHub.services[0] = cluster.service(settings, env, c.JupyterHub.services[0])
+    hub_logs.requests(c)
 
 
 def _host(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from cohortlab.keys import PublicKey
 from cohortlab_hub.access.purposes import PURPOSE, Diseases
 from cohortlab_hub.access.settings import Access, DatasetUse
 from cohortlab_hub.identity.settings import GroupName, OidcLogin, Passports
+from cohortlab_hub.operations.settings import Metrics
 from cohortlab_hub.sessions.settings import GpuKind, Kubernetes, Profile, Queue, Sessions
 from cohortlab_hub.settings_parts import AccountName, File, FilePath, Folder, Identifier, Part, TrustedKey
 
@@ -129,6 +130,7 @@ class Settings(Part):
     kubernetes: Kubernetes | None = None
     datasets: dict[Identifier, Dataset] = {}
     federation: Federation | None = None
+    metrics: Metrics | None = None
 
     @field_validator("login")
     @classmethod

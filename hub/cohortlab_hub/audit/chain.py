@@ -6,13 +6,14 @@ the end is seen only against a digest that was noted elsewhere: `verify` returns
 
 import hashlib
 import json
-from collections.abc import Generator, Mapping
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from cohortlab.errors import IntegrityError
@@ -76,6 +77,28 @@ def events(session: Session, after: int = 0, limit: int = 100, *, newest: bool =
         query = query.where(or_(AuditEvent.actor == person, and_(AuditEvent.target == person, own)))
     rows = session.scalars(query)
     return [AuditRecord(e.number, e.at, e.actor, e.action, e.target, json.loads(e.details), e.digest) for e in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many events there are up to number `last`, by action; `sums`: the numbers of their details, by action and name."""
+
+    last: int
+    actions: Counter[str]
+    sums: Counter[tuple[str, str]]
+
+
+def tally(session: Session, after: int, summed: Mapping[str, Iterable[str]]) -> Tally:
+    """Of the events with a number above `after`. `summed`: action -> names of details that are numbers to be summed."""
+    last = session.scalar(select(func.max(AuditEvent.number))) or 0
+    these = (AuditEvent.number > after) & (AuditEvent.number <= last)
+    counted = session.execute(select(AuditEvent.action, func.count()).where(these).group_by(AuditEvent.action))
+    sums: Counter[tuple[str, str]] = Counter()
+    rows = session.execute(select(AuditEvent.action, AuditEvent.details).where(these, AuditEvent.action.in_(list(summed))))
+    for row in rows:
+        action, details = row[0], json.loads(row[1])
+        sums.update({(action, name): details.get(name, 0) for name in summed[action]})
+    return Tally(max(last, after), Counter({row[0]: row[1] for row in counted}), sums)
 
 
 def as_json(event: AuditRecord) -> dict[str, Any]:

@@ -40,7 +40,9 @@ async def current(request: Request) -> Principal:
             "This needs a token.", hint="Send it as `Authorization: token …`; a session has it in JUPYTERHUB_API_TOKEN."
         )
     identity: HubIdentity = request.app.state.identity
-    return await identity.of_token(token)
+    principal = await identity.of_token(token)
+    request.state.user = principal.name  # for the request's line in the log
+    return principal
 
 
 Caller = Annotated[Principal, Depends(current)]

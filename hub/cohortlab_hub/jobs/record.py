@@ -34,6 +34,11 @@ class NoResultError(NotFoundError):
     code = "no-result"
 
 
+def counted(database: Session) -> dict[str, int]:
+    """How many jobs there are, by state."""
+    return {row[0]: row[1] for row in database.execute(select(JobRow.state, func.count()).group_by(JobRow.state))}
+
+
 def states(job: JobRow) -> list[SiteState]:
     """The states of the job's sites, in the order of their names."""
     return [SiteState(ticket.state) for ticket in job.tickets]

@@ -34,6 +34,7 @@ class Room:
         self.started = datetime.now(UTC)
         self._seen: dict[str, datetime] = {}
         self._connected: Counter[str] = Counter()
+        self._closing = False
 
     @contextmanager
     def present(self, site: str) -> Iterator[None]:
@@ -67,14 +68,19 @@ class Room:
         """Tell these sites that there is work."""
         self.bell.ring(_DEADLINES, *(f"site:{site}" for site in sites))
 
+    def close(self) -> None:
+        """Have the watch end, after what it is at: being cancelled would leave its thread at the records."""
+        self._closing = True
+        self.bell.ring(_DEADLINES)
+
     def _sweep(self, seen: dict[str, datetime]) -> tuple[set[str], datetime | None]:
         with self.sessions.begin() as database:
             return self.jobs.sweep(database, seen, self.started, datetime.now(UTC))
 
     async def watch(self) -> None:
-        """End what is overdue, when it is: sleep until the next deadline or until something changes. Runs until cancelled."""
+        """End what is overdue, when it is: sleep until the next deadline or until something changes. Runs until `close`."""
         with self.bell.listen(_DEADLINES) as heard:
-            while True:
+            while not self._closing:
                 heard.clear()
                 wait = _LONGEST
                 try:
@@ -106,7 +112,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        watch.cancel()
+        room.close()
         await asyncio.gather(watch, return_exceptions=True)
 
 

@@ -9,16 +9,24 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
+_CONNECT_SECONDS = 5  # PostgreSQL; without it a host that is away is waited for by the minute
 _READ_ONLY = "cohortlab_read_only"
+READ_ONLY = {_READ_ONLY: True}
+"""Execution options of a connection whose transactions only read, and so wait for nobody."""
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 def engine(url: str) -> Engine:
     """The engine for a database URL, e.g. ``sqlite:////state/hub/records.sqlite`` or ``postgresql+psycopg://…``."""
-    made = create_engine(url, pool_pre_ping=True)
+    given = make_url(url)
+    waits = given.get_backend_name() == "postgresql" and "connect_timeout" not in given.query
+    # hide_parameters: an error of the database names no value of a row
+    made = create_engine(
+        given, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": _CONNECT_SECONDS} if waits else {}
+    )
     if made.dialect.name == "sqlite":
         event.listen(made, "connect", _on_connect)
         event.listen(made, "begin", _on_begin)
@@ -60,7 +68,7 @@ def sessions(request: Request) -> sessionmaker[Session]:
 def reading(factory: sessionmaker[Session]) -> Iterator[Session]:
     """One short transaction that only reads and so waits for nobody."""
     with factory.begin() as database:
-        database.connection(execution_options={_READ_ONLY: True})
+        database.connection(execution_options=READ_ONLY)
         yield database
 
 
@@ -68,7 +76,7 @@ def session(request: Request) -> Iterator[Session]:
     """FastAPI dependency: one transaction for the request, read-only for GET."""
     with sessions(request).begin() as database:
         if request.method in _SAFE_METHODS:
-            database.connection(execution_options={_READ_ONLY: True})
+            database.connection(execution_options=READ_ONLY)
         yield database
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from cohortlab.errors import StorageError
-from cohortlab_hub.records.database import engine
+from cohortlab_hub.records.database import READ_ONLY, engine
 
 _LOCK = 0x636F686F  # any constant: two hubs on one PostgreSQL take turns
 
@@ -29,6 +31,19 @@ def migrate(url: str, revision: str = "head") -> None:
 def downgrade(url: str, revision: str = "base") -> None:
     """Take the database back to `revision`. What newer revisions recorded is lost."""
     _run(url, lambda config: command.downgrade(config, revision))
+
+
+def behind(engine: Engine) -> bool:
+    """Whether the database lacks a revision that this program needs.
+
+    A revision that it does not know is of a newer program, which is being rolled out: that is not behind.
+    """
+    with engine.connect() as connection:
+        connection.execution_options(**READ_ONLY)
+        there = MigrationContext.configure(connection).get_current_heads()
+    scripts = ScriptDirectory(str(Path(__file__).with_name("migrations")))
+    known = {script.revision for script in scripts.walk_revisions()}
+    return not there or bool(set(there) & (known - set(scripts.get_heads())))
 
 
 def _run(url: str, action: Callable[[Config], None]) -> None:

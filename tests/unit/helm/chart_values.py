@@ -1,5 +1,8 @@
 """Values to render the chart with: the least, everything at once, everything from outside."""
 
+from pathlib import Path
+
+CHART = Path(__file__).parents[3] / "helm" / "cohortlab"
 KEY = "ed25519:9IDMKb9KLGQcx8CZ9LcnZ22bTXRLISEUKUDyCHFmVXQ"
 DIGEST = "registry.example.org/session@sha256:" + 64 * "a"
 GPU_DIGEST = "registry.example.org/session-gpu@sha256:" + 64 * "b"
@@ -36,6 +39,7 @@ EVERYTHING = {
     "ingress": {"enabled": True, "hosts": ["imaging.example.org"], "tlsSecret": "tls"},
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["imaging.example.org"]},
     "serviceMonitor": {"enabled": True},
+    "dashboard": {"enabled": True},
     "proxy": {"tlsSecret": "proxy-tls"},
     "network": {"metricsIngress": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     "ingest": {

@@ -1,15 +1,12 @@
 """Renders the chart with real helm."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
+from chart_values import CHART
 
 import helm_tool
-
-ROOT = Path(__file__).parents[3]
-CHART = ROOT / "helm" / "cohortlab"
 
 
 @pytest.fixture

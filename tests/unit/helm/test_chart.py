@@ -1,8 +1,10 @@
 """What the chart makes: closed by default, restricted, and the same workbench.yaml that the hub reads."""
 
+import json
+
 import pytest
 import yaml
-from chart_values import DEMO, DIGEST, EVERYTHING, EXTERNAL, GPU_DIGEST, MATRIX
+from chart_values import CHART, DEMO, DIGEST, EVERYTHING, EXTERNAL, GPU_DIGEST, MATRIX
 
 
 def pods(objects):
@@ -84,7 +86,7 @@ def test_the_image_of_each_profile_is_pulled(render):
 def test_no_secret_outside_of_secrets(render):
     objects = render(DEMO)
     values = list(named(objects, "Secret", "hub")["data"].values())
-    assert len(values) == len(set(values)) == 5
+    assert len(values) == len(set(values)) == 6
     others = yaml.safe_dump_all([o for o in objects if o["kind"] != "Secret"])
     assert not [value for value in values if value in others]
 
@@ -139,3 +141,32 @@ def test_wrong_values_are_refused_with_what_to_do(refusal, values, said):
 def test_lint_finds_nothing(helm):
     done = helm(EVERYTHING, "--strict", verb="lint")
     assert done.returncode == 0, done.stdout
+
+
+def test_metrics_are_read_with_the_token_and_by_who_is_listed(render):
+    objects = render(EVERYTHING)
+    monitor = named(objects, "ServiceMonitor", "cohortlab")["spec"]
+    ports = {port["name"]: service for service in objects if service["kind"] == "Service" for port in service["spec"]["ports"]}
+    for endpoint in monitor["endpoints"]:
+        service = ports[endpoint["port"]]
+        assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+        if endpoint["port"] != "proxy-metrics":  # its numbers are not about anybody, and it knows no tokens
+            key = endpoint["authorization"]["credentials"]
+            assert key == {"name": "hub", "key": "hub.services.cohortlab-metrics.apiToken"}
+            assert key["key"] in named(objects, "Secret", "hub")["data"]
+    listed = EVERYTHING["network"]["metricsIngress"]
+    for name, port in (("hub", 8081), ("services", 8083), ("proxy", 8002)):
+        rules = [rule for rule in named(objects, "NetworkPolicy", name)["spec"]["ingress"] if rule.get("from") == listed]
+        assert [given["port"] for rule in rules for given in rule["ports"]][:1] == [port], name
+    workbench = yaml.safe_load(named(objects, "ConfigMap", "workbench")["data"]["workbench.yaml"])
+    assert workbench["metrics"]["token"].endswith(key["key"])
+    for policy in (o for o in render(DEMO) if o["kind"] == "NetworkPolicy"):
+        for rule in policy["spec"].get("ingress", []):
+            assert not {8083, 8002} & {given["port"] for given in rule["ports"]}, "nobody is listed"
+
+
+def test_the_dashboard_is_there_for_grafana(render):
+    board = named(render(EVERYTHING), "ConfigMap", "cohortlab-dashboard")
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(board["data"]["cohortlab.json"]) == json.loads((CHART / "dashboards" / "cohortlab.json").read_text())
+    assert not [o for o in render(DEMO) if o["metadata"]["name"] == "cohortlab-dashboard"]

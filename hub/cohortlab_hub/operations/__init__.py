@@ -1,0 +1,1 @@
+"""What operators watch a running workbench by: readiness, metrics, structured logs."""
