@@ -248,7 +248,6 @@ class _Decision:
         kept: list[Dataset] = []
         removed: set[str] = set()
         recognisable = coded_before = False
-        codes: tuple[str, ...] = ()
         labels: list[Path] = []
         for path in item.files:
             self._line.tell("de-identifying and verifying")
@@ -272,7 +271,6 @@ class _Decision:
                     removed |= gone.tags.keys()
                     recognisable |= face
                     coded_before = BASIC in claims
-                    codes = tuple(str(code.CodeValue) for code in made.DeidentificationMethodCodeSequence)
             except BrokenFileError as error:
                 new = [Finding(reason=error.reason)]
             except (*files.READ_ERRORS, InvalidInputError):
@@ -282,6 +280,7 @@ class _Decision:
                     raise
                 new = [Finding(reason=Reason.UNREADABLE)]
             found += new
+        codes = tuple(str(code.CodeValue) for code in kept[-1].DeidentificationMethodCodeSequence) if kept else ()
         if labels and (found or not kept):
             found.append(Finding(reason=Reason.LABEL_IMAGE, tags=("ImageType",), instances=len(labels)))
         return _Clean([] if found else kept, list(_merge(found)), len(removed), recognisable, codes, coded_before, labels=tuple(labels))
@@ -411,7 +410,18 @@ def _claims(source: Dataset) -> frozenset[str]:
     if source.get("PatientIdentityRemoved") != "YES":
         return frozenset()
     items = source.get("DeidentificationMethodCodeSequence") or []
-    return frozenset(str(i.get("CodeValue", "")) for i in items if i.get("CodingSchemeDesignator") == "DCM")
+    return frozenset(_text(item, _CODE_VALUE) for item in items if _text(item, _CODING_SCHEME) == "DCM")
+
+
+_CODE_VALUE: Final = 0x00080100
+_CODING_SCHEME: Final = 0x00080102
+
+
+def _text(item: Dataset, tag: int) -> str:
+    """The text of an element as it stands in the file: to have pydicom convert it would take longer than all else about a claim."""
+    element = item.get_item(tag)
+    value = None if element is None else element.value
+    return value.decode("ascii", "replace").strip(" \0") if isinstance(value, bytes) else str(value or "")
 
 
 def _entitled(source: Dataset, claims: frozenset[str], *, deidentify: bool) -> list[Finding]:
