@@ -8,38 +8,10 @@ import nbformat
 import numpy as np
 import pytest
 from page_watch import Watch
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 from sample_store import DATASET, ct_values
 from viewer_canvas import after_frame, canvas_of, check_canvas, drag, fresh, letters, shows
-
-
-def write_notebook(path, *cells: str) -> None:
-    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
-    nbformat.write(notebook, path)
-
-
-def open_notebook(context: BrowserContext, lab, name: str) -> Page:
-    page = context.new_page()
-    page.goto(f"{lab.url}lab/tree/{name}?reset")
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-    page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for()
-    return page
-
-
-def run_cell(page: Page, number: int) -> None:
-    page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
-
-
-def printed(page: Page, number: int) -> str:
-    """Run a cell and give what it printed."""
-    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-    before = cell.locator(".jp-InputPrompt").inner_text()
-    run_cell(page, number)
-    expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"))
-    expect(cell.locator(".jp-InputPrompt")).not_to_have_text(before)
-    return cell.locator(".jp-OutputArea-output").inner_text().strip()
+from viewer_notebook import open_notebook, printed, run_cell, write_notebook
 
 
 @pytest.fixture(scope="module")

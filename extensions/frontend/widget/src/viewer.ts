@@ -30,16 +30,33 @@ async function describe(loader: Loader, series: string, label: string): Promise<
   return { meta, label: found };
 }
 
-/** Load the metadata, and show what is wrong with a button until it is here. Null when `signal` ended it. */
-async function patiently(el: HTMLElement, loader: Loader, series: string, label: string, signal: AbortSignal): Promise<Described | null> {
+/** Whether the page's server is not the one that can answer: the kernel runs elsewhere, or nobody of ours serves this address. */
+function elsewhere({ code, status }: LoadError): boolean {
+  return code === "array-gone" || (status === 404 && code === "error");
+}
+
+/**
+ * Load the metadata, and show what is wrong with a button until it is here. Null when `signal` ended it. `other`: the way that is
+ * taken where the page's server cannot answer.
+ */
+async function patiently(
+  el: HTMLElement,
+  first: Loader,
+  series: string,
+  label: string,
+  signal: AbortSignal,
+  other?: () => Loader,
+): Promise<(Described & { loader: Loader }) | null> {
+  let loader = first;
   for (;;) {
     try {
       const found = await describe(loader, series, label);
-      return signal.aborted ? null : found;
+      return signal.aborted ? null : { ...found, loader };
     } catch (error) {
       if (!(error instanceof LoadError)) throw error;
       if (signal.aborted) return null;
-      await say(el, error.message, error.passing, signal);
+      if (other !== undefined && loader === first && elsewhere(error)) loader = other();
+      else await say(el, error.message, error.passing, signal);
     }
   }
 }
@@ -91,10 +108,11 @@ export async function openSeries(el: HTMLElement, series: string, fills = true):
 export default {
   async render({ model, el, transport }: { model: Model; el: HTMLElement; transport?: "messages" }): Promise<() => void> {
     const ended = new AbortController();
-    const loader = loaderFor(transport === "messages" ? model : undefined);
-    const found = await patiently(el, loader, String(model.get("series")), String(model.get("label")), ended.signal);
+    const first = loaderFor(transport === "messages" ? model : undefined);
+    const other = transport === "messages" ? undefined : (): Loader => loaderFor(model);
+    const found = await patiently(el, first, String(model.get("series")), String(model.get("label")), ended.signal, other);
     if (found === null) return () => undefined;
-    const { meta } = found;
+    const { meta, loader } = found;
     if (meta.space === "slide") return (await lazily("slide")).openSlide(el, { loader, meta });
     const store = createStore(corrected(meta, { ...initialState(meta, String(model.get("label"))), ...fromModel(model) }));
     const unbind = bind(model, store, meta);

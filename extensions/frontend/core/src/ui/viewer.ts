@@ -28,6 +28,7 @@ import { createDrawing } from "./drawing";
 import { listen } from "./input";
 import { afterKey } from "./keys";
 import { createPainting, type Brush } from "./painting";
+import { createPicture, PICTURES } from "./picture";
 import { writeBar, writeTexts } from "./readout";
 import { colorOf, fillSide, paintOptions } from "./side";
 import style from "./style.css";
@@ -55,7 +56,6 @@ export interface Viewer {
 }
 
 const LOST = "The browser took the graphics context away, often because of too many open viewers. Close some, or run the cell again.";
-const NO_CANVAS = "This browser can draw no images.";
 const SOFTWARE = "This browser offers no WebGL2: the image is drawn by the processor, which is slower.";
 
 const WIDE = 760; // CSS pixels from which on the side panel is open by itself
@@ -99,7 +99,8 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   let engine: Engine | null = createSlice2d(canvas);
   const software = engine === null;
   engine ??= createCanvas2d(canvas);
-  let problemOfEngine = engine === null ? NO_CANVAS : "";
+  const picture = engine === null ? createPicture(canvas, loader, meta) : null;
+  let problemOfEngine = "";
   let box = view.stage.element.getBoundingClientRect(); // kept: asking for it each frame would lay the page out each frame
   let hover: { x: number; y: number } | null = null;
   let said = "";
@@ -230,6 +231,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
       area.width,
       area.height,
     );
+    picture?.draw(state, shown, now);
     drawing.draw();
     painting.hover(hover);
     writeTexts(view, meta, { state, shown, placement: now, area, hover });
@@ -259,7 +261,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     stage.retry.hidden = problemOfEngine !== "";
     view.rail.undo.disabled = !history.canUndo;
     view.rail.redo.disabled = !history.canRedo;
-    const hints = [said, loader.transport.hint, software ? SOFTWARE : ""].filter(Boolean).join(" ");
+    const hints = [said, loader.transport.hint, picture !== null ? PICTURES : software ? SOFTWARE : ""].filter(Boolean).join(" ");
     view.hint.hidden = hints === "";
     view.hint.textContent = hints;
     view.bar.buttons.panel.setAttribute("aria-pressed", String(!view.side.hidden));
@@ -479,6 +481,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
       draw.cancel();
       session.dispose();
       engine?.dispose();
+      picture?.dispose();
       shadow.replaceChildren();
     },
   };
