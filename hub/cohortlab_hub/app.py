@@ -21,6 +21,7 @@ from cohortlab_hub.catalogue.routes import router as catalogue_router
 from cohortlab_hub.identity import HubIdentity
 from cohortlab_hub.jobs.room import running
 from cohortlab_hub.jobs.routes import router as jobs_router
+from cohortlab_hub.jobs.wire import ringing
 from cohortlab_hub.operations.metrics import Metrics
 from cohortlab_hub.operations.observed import Observed
 from cohortlab_hub.operations.routes import checking, measuring
@@ -51,6 +52,7 @@ def create_app(settings: Settings, prefix: str | None = None, hub_api: str | Non
         async with (
             checking(app, hub_api),
             measuring(app),
+            ringing(app),
             running(app),
             watching(app, HubApi(hub_api, token) if token else None),
             pixels_running(app),

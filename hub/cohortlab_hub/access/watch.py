@@ -26,10 +26,13 @@ from cohortlab_hub.access.rules import Decision, Person
 from cohortlab_hub.access.tables import LeaseRow
 from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.identity.settings import OidcLogin
+from cohortlab_hub.jobs.bell import Bell
+from cohortlab_hub.records import alone
 from cohortlab_hub.sessions import notices
 from cohortlab_hub.sessions.notices import Kind
 from cohortlab_hub.settings import Settings
 
+_BELL = "leases"
 _STARTING = timedelta(seconds=60)  # a lease is recorded before JupyterHub knows its session
 _AT_ONCE = 8
 _log = structlog.get_logger(__name__)
@@ -38,31 +41,32 @@ _log = structlog.get_logger(__name__)
 class Watch:
     """One a workbench. `ring` makes it look now."""
 
-    def __init__(self, settings: Settings, sessions: sessionmaker[Session], catalogue: Catalogue, hub: HubApi) -> None:
+    def __init__(self, settings: Settings, sessions: sessionmaker[Session], catalogue: Catalogue, hub: HubApi, bell: Bell) -> None:
         self._settings = settings
         self._sessions = sessions
         self._catalogue = catalogue
         self._hub = hub
         self._grace = timedelta(seconds=settings.access.grace_seconds)
-        self._rung = asyncio.Event()
+        self._bell = bell
 
     def ring(self) -> None:
-        """Something has changed: look now."""
-        self._rung.set()
+        """Something has changed: look now, at every process, since a session is stopped by whichever comes first."""
+        self._bell.ring(_BELL)
 
     async def run(self) -> None:
         """Look, wait, look again, until cancelled."""
-        while True:
-            self._rung.clear()
-            try:
-                await self.look()
-            except (UnavailableError, SQLAlchemyError) as error:
-                _log.warning("access.watch", error=type(error).__name__)
-            try:
-                async with asyncio.timeout(self._settings.access.check_seconds):
-                    await self._rung.wait()
-            except TimeoutError:
-                continue
+        with self._bell.listen(_BELL) as rung:
+            while True:
+                rung.clear()
+                try:
+                    await self.look()
+                except (UnavailableError, SQLAlchemyError) as error:
+                    _log.warning("access.watch", error=type(error).__name__)
+                try:
+                    async with asyncio.timeout(self._settings.access.check_seconds):
+                        await rung.wait()
+                except TimeoutError:
+                    continue
 
     async def look(self) -> None:
         """Decide all leases of running sessions once, and do what follows."""
@@ -92,6 +96,7 @@ class Watch:
         due: list[tuple[str, str]] = []
         terms = {entry.id: entry.terms for entry in self._catalogue.served()}
         with self._sessions.begin() as database:
+            alone(database, "leases")  # of two processes that look at once, one warns
             for (name, server), group in groupby(record.running(database), key=lambda row: (row.person, row.server)):
                 rows = list(group)
                 who = signed.get(name)
@@ -130,7 +135,10 @@ class Watch:
 
     def _stopped(self, name: str, server: str) -> None:
         with self._sessions.begin() as database:
+            alone(database, "leases")
             rows = [row for row in record.of_person(database, name) if row.server == server]
+            if not rows:  # another process has stopped it at the same time
+                return
             why = {row.dataset: row.reason for row in rows if row.reason}
             audit.record(database, "hub", "session.stop", name, {"server": server, "no_lease": why})
             record.close_leases(database, name, server, datetime.now(UTC))
@@ -143,7 +151,7 @@ async def running(app: FastAPI, hub: HubApi | None) -> AsyncIterator[None]:
     if hub is None:
         yield
         return
-    watch = app.state.watch = Watch(app.state.settings, app.state.sessions, app.state.catalogue, hub)
+    watch = app.state.watch = Watch(app.state.settings, app.state.sessions, app.state.catalogue, hub, app.state.bell)
     task = asyncio.create_task(watch.run(), name="access-watch")
     try:
         yield

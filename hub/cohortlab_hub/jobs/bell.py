@@ -1,21 +1,22 @@
 """Wakes the requests that wait for something: a site's question for work, a user's for events.
 
-One process serves the hub, so this is memory. A listener registers before it reads the records and is rung after a change
-was committed: whatever it did not read, it hears.
+A listener registers before it reads the records and is rung after a change was committed: whatever it did not read, it hears.
+The listeners are in this process' memory; where there are several processes, `wire` carries each ring to the others.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fastapi import Request
 
 
 class Bell:
-    """Names -> who listens. To be used from the event loop's own thread only."""
+    """Names -> who listens. To be used from the event loop's own thread only. `others`: tells the other processes of a ring."""
 
     def __init__(self) -> None:
+        self.others: Callable[[tuple[str, ...]], None] | None = None
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -31,10 +32,20 @@ class Bell:
                 del self._listeners[name]
 
     def ring(self, *names: str) -> None:
-        """Wake all who listen to one of `names`."""
+        """Wake all who listen to one of `names`, wherever they are."""
+        self.ring_here(*names)
+        if self.others is not None and names:
+            self.others(names)
+
+    def ring_here(self, *names: str) -> None:
+        """Wake those of this process who listen to one of `names`."""
         for name in names:
             for heard in self._listeners.get(name, ()):
                 heard.set()
+
+    def ring_all(self) -> None:
+        """Wake all listeners of this process: they may have missed something."""
+        self.ring_here(*self._listeners)
 
     def listening(self, name: str) -> bool:
         """Whether somebody listens to `name` now."""

@@ -69,11 +69,11 @@ def federation(caller: Caller, database: Database, room: TheRoom) -> Federation:
 
 def _submit(room: Room, caller: Principal, spec: JobSpec) -> tuple[JobView, bool]:
     try:
-        with room.sessions.begin() as database:
+        with room.changing() as database:
             job, new = room.jobs.submit(database, caller, spec)
             return record.view(job, room.jobs.titles), new
     except DuplicateError:  # the same idempotency key at the same time: the other one is there now
-        with room.sessions.begin() as database:
+        with room.changing() as database:
             job, new = room.jobs.submit(database, caller, spec)
             return record.view(job, room.jobs.titles), new
 
@@ -135,7 +135,7 @@ async def job_events(
 
 
 def _cancel(room: Room, caller: Principal, job_id: str) -> JobView:
-    with room.sessions.begin() as database:
+    with room.changing() as database:
         row = job_of(database, caller, job_id)
         room.jobs.cancel(database, caller, row)
         return record.view(row, room.jobs.titles)
@@ -157,7 +157,7 @@ def itself(site: Site, room: TheRoom) -> FederatedSite:
 
 
 def _work(room: Room, site: str) -> tuple[Work, set[str]]:
-    with room.sessions.begin() as database:
+    with room.changing() as database:
         return room.jobs.work(database, site)
 
 
@@ -176,7 +176,7 @@ async def work(site: Site, room: TheRoom, request: Request, wait: Wait = 0) -> W
 
 
 def _report(room: Room, site: str, ticket_id: str, said: SiteReport) -> str:
-    with room.sessions.begin() as database:
+    with room.changing() as database:
         return room.jobs.report(database, site, ticket_id, said)
 
 
@@ -188,7 +188,7 @@ async def report(site: Site, room: TheRoom, ticket_id: TicketId, said: SiteRepor
 
 
 def _release(room: Room, site: str, ticket_id: str, release: Release) -> str:
-    with room.sessions.begin() as database:
+    with room.changing() as database:
         return room.jobs.release(database, site, ticket_id, release)
 
 

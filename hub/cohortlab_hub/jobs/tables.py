@@ -1,4 +1,4 @@
-"""Tables of the jobs room: jobs, one ticket a site, events."""
+"""Tables of the jobs room: jobs, one ticket a site, events; when sites were heard."""
 
 from datetime import datetime
 
@@ -48,6 +48,15 @@ class TicketRow(Base):
     reason: Mapped[str | None] = mapped_column(String(32))
     release: Mapped[str | None] = mapped_column(Text)
     job: Mapped[JobRow] = relationship(back_populates="tickets")
+
+
+class SiteRow(Base):
+    """When a site was last heard, by any process of the service."""
+
+    __tablename__ = "job_sites"
+
+    site: Mapped[str] = mapped_column(String(63), primary_key=True)
+    heard: Mapped[datetime]
 
 
 class EventRow(Base):

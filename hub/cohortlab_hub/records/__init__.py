@@ -6,7 +6,7 @@ session whose transaction is committed before the response goes out and rolled b
 """
 
 from cohortlab_hub.records.base import Base
-from cohortlab_hub.records.database import Database, engine, opened, reading, session, sessions
+from cohortlab_hub.records.database import Database, alone, engine, opened, reading, session, sessions
 from cohortlab_hub.records.migrate import behind, downgrade, migrate
 
-__all__ = ["Base", "Database", "behind", "downgrade", "engine", "migrate", "opened", "reading", "session", "sessions"]
+__all__ = ["Base", "Database", "alone", "behind", "downgrade", "engine", "migrate", "opened", "reading", "session", "sessions"]

@@ -4,12 +4,13 @@ SQLite runs in WAL mode with foreign keys on. Its transactions begin IMMEDIATE, 
 later fails at once when another has written in between; requests that only read begin DEFERRED and wait for nobody.
 """
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.orm import Session, sessionmaker
 
 _CONNECT_SECONDS = 5  # PostgreSQL; without it a host that is away is waited for by the minute
@@ -62,6 +63,15 @@ def sessions(request: Request) -> sessionmaker[Session]:
     """FastAPI dependency: the session factory. Use it as ``with factory.begin() as database:``, never across a wait."""
     factory: sessionmaker[Session] = request.app.state.sessions
     return factory
+
+
+def alone(session: Session, what: str) -> None:
+    """Wait until no other transaction, of any process, is alone with `what`. It ends with the transaction.
+
+    For what reads first and writes after. With SQLite every transaction that may write is alone with everything.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(zlib.crc32(f"cohortlab {what}".encode()))))
 
 
 @contextmanager
