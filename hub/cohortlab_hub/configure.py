@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,18 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
         c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
         c.ConfigurableHTTPProxy.command = [*_ended_with_parent(), proxy_command()]
 
-    identity.login(c, settings, env, cluster.demo_password(env) if cluster.in_cluster(env) else env.get(PASSWORD_VARIABLE))
+    identity.login(c, settings, env, _demo_password(settings, env))
     sessions.configure(c, settings, f"{address}services/{SERVICE}/", hub)
     if cluster.in_cluster(env):
         cluster.place(c, settings, env)
         c.JupyterHub.services[0] = cluster.service(settings, env, c.JupyterHub.services[0])
     hub_logs.requests(c)
+
+
+def _demo_password(settings: Settings, env: Mapping[str, str]) -> str | None:
+    if settings.login.kind == "demo" and cluster.in_cluster(env):
+        return cluster.demo_password(env)
+    return env.get(PASSWORD_VARIABLE)
 
 
 def _host(settings: Settings) -> str:

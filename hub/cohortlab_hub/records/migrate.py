@@ -40,10 +40,22 @@ def behind(engine: Engine) -> bool:
     """
     with engine.connect() as connection:
         connection.execution_options(**READ_ONLY)
-        there = MigrationContext.configure(connection).get_current_heads()
-    scripts = ScriptDirectory(str(Path(__file__).with_name("migrations")))
-    known = {script.revision for script in scripts.walk_revisions()}
-    return not there or bool(set(there) & (known - set(scripts.get_heads())))
+        there = revision_of(connection)
+    return there is None or (knows(there) and there not in _scripts().get_heads())
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of the database; None where there are no records yet."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def knows(revision: str) -> bool:
+    """Whether this program has the revision."""
+    return any(script.revision == revision for script in _scripts().walk_revisions())
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).with_name("migrations")))
 
 
 def _run(url: str, action: Callable[[Config], None]) -> None:
