@@ -17,7 +17,7 @@ from cohortlab_hub.access.settings import Access, DatasetUse
 from cohortlab_hub.identity.settings import GroupName, OidcLogin, Passports
 from cohortlab_hub.operations.settings import Metrics
 from cohortlab_hub.sessions.settings import GpuKind, Kubernetes, Profile, Queue, Sessions
-from cohortlab_hub.settings_parts import AccountName, File, FilePath, Folder, Identifier, Part, TrustedKey
+from cohortlab_hub.settings_parts import AccountName, File, FilePath, Folder, Identifier, Part, StoreFolder, TrustedKey
 
 
 class Listen(Part):
@@ -62,7 +62,7 @@ class Dataset(Part):
 
     title: str = ""
     description: str = ""
-    store: Folder | None = None
+    store: StoreFolder | None = None
     sites: list[Identifier] = []
     use: DatasetUse = DatasetUse()
     visas: list[str] = []

@@ -52,8 +52,9 @@ def load(file: Path) -> Settings:
 
 def parse(data: Any, file: Path) -> Settings:
     """Settings from the document `data` of `file`. Raises `SettingsError` with every error in it."""
+    cluster = isinstance(data, dict) and bool(data.get("kubernetes"))
     try:
-        settings = Settings.model_validate(data, context={"folder": file.parent})
+        settings = Settings.model_validate(data, context={"folder": file.parent, "cluster": cluster})
     except ValidationError as error:
         raise SettingsError(file, [_problem(entry["loc"], entry["type"], entry["msg"]) for entry in error.errors()]) from None
     problems = _unknown_names(settings) + wrong_names(settings)

@@ -25,6 +25,11 @@ def _existing_folder(path: Path) -> Path:
     return path
 
 
+def _existing_store(path: Path, info: ValidationInfo) -> Path:
+    """In a cluster a store may be filled after the start, and one that is gone is kept apart by the catalogue like any that is not right."""
+    return path if (info.context or {}).get("cluster") else _existing_folder(path)
+
+
 def _existing_file(path: Path) -> Path:
     if not path.is_file():
         raise PydanticCustomError("no_file", "There is no file at this path.")
@@ -54,6 +59,7 @@ def _public_key(value: str) -> str:
 
 FilePath = Annotated[Path, AfterValidator(_from_file)]
 Folder = Annotated[FilePath, AfterValidator(_existing_folder)]
+StoreFolder = Annotated[FilePath, AfterValidator(_existing_store)]
 File = Annotated[FilePath, AfterValidator(_existing_file)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 AccountName = Annotated[str, AfterValidator(_account)]

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from cohortlab.keys import create_key
+from cohortlab_hub.catalogue import Catalogue
 from cohortlab_hub.sessions.pages import picture
 from cohortlab_hub.settings_file import SettingsError, load
 
@@ -55,6 +56,13 @@ def test_a_right_file(tmp_path, document):
     assert settings.gpus["a100"].resource == "nvidia.com/gpu"
     assert picture(settings.profiles["small"]) == "data:image/svg+xml;base64,PHN2Zy8+"
     assert picture(settings.profiles["gpu"]) == ""
+
+
+def test_in_a_cluster_a_store_may_be_filled_after_the_start(tmp_path, document):
+    document["datasets"]["later"] = {"store": str(tmp_path / "stores" / "later" / "1.0.0")}
+    entries = {entry.id: entry for entry in Catalogue(read(tmp_path, document)).entries()}
+    assert "dataset.json" in entries["later"].problem
+    assert entries["later"].store == tmp_path / "stores" / "later" / "1.0.0"
 
 
 WRONG = [  # (path in the file, what is put there, path of the error, words of it)
