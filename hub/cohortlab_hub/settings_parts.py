@@ -26,7 +26,7 @@ def _existing_folder(path: Path) -> Path:
 
 
 def _existing_store(path: Path, info: ValidationInfo) -> Path:
-    """In a cluster a store may be filled after the start, and one that is gone is kept apart by the catalogue like any that is not right."""
+    """In a cluster a store may be filled after the start; the catalogue keeps one that is gone apart, like any that is not right."""
     return path if (info.context or {}).get("cluster") else _existing_folder(path)
 
 
