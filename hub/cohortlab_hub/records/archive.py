@@ -5,7 +5,7 @@ revision of the schema, rows and SHA-256 of each table, length and last digest o
 (that of its federation) the key's signature over all of it. So a changed archive is noticed even where its digests were changed with it.
 
 It holds names and grants: keep it as you keep the database. JupyterHub's own database (who is signed in, which sessions run) and the keys
-are not in it.
+are not in it, nor what the workbench only sees: which sites were heard, how many GPUs there are.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ from cohortlab_hub.records.migrate import downgrade, knows, migrate, revision_of
 
 _MANIFEST: Final = "manifest.json"
 _NOT_OURS: Final = {"alembic_version"}
+_FLEETING: Final = {"job_sites", "gpu_kinds"}  # what is seen now: a workbench writes it anew as soon as it runs
 _BATCH: Final = 500
 _LARGEST: Final = 1 << 30  # bytes of one line or manifest: beyond it, it is none of ours
 
@@ -201,10 +202,10 @@ def _load(connection: Connection, table: Table, archive: zipfile.ZipFile) -> Non
 
 
 def _tables(connection: Connection) -> list[Table]:
-    """The database's own tables, those that others refer to first."""
+    """The tables that are backed up, those that others refer to first."""
     metadata = MetaData()
     metadata.reflect(connection)
-    return [table for table in metadata.sorted_tables if table.name not in _NOT_OURS]
+    return [table for table in metadata.sorted_tables if table.name not in _NOT_OURS | _FLEETING]
 
 
 def _refuse_full(connection: Connection) -> None:

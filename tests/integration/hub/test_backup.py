@@ -20,7 +20,7 @@ from cohortlab_hub import audit, records
 from cohortlab_hub.access import NewGrant, add
 from cohortlab_hub.access.held import open_leases
 from cohortlab_hub.access.rules import Lease
-from cohortlab_hub.jobs.tables import EventRow, JobRow, TicketRow
+from cohortlab_hub.jobs.tables import EventRow, JobRow, SiteRow, TicketRow
 from cohortlab_hub.records import archive
 from cohortlab_hub.sessions.tables import BookingRow
 
@@ -116,6 +116,16 @@ def test_a_full_database_is_left_alone(database, tmp_path, key):
     assert content(url) == before
     with pytest.raises(RefusedError, match="is there already"):
         archive.dump(url, file, key)
+
+
+def test_what_a_workbench_only_sees_is_neither_kept_nor_in_the_way(database, tmp_path):
+    old, new, file = database("sqlite", "old"), database("sqlite", "new"), tmp_path / "backup.zip"
+    for url, site in ((old, "north"), (new, "south")):
+        with records.opened(url) as session:
+            session.add(SiteRow(site=site, heard=NOW))
+    archive.dump(old, file, None)
+    archive.restore(new, file, None)
+    assert [row["site"] for row in content(new)["job_sites"]] == ["south"]
 
 
 def changed(file, change):

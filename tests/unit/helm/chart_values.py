@@ -40,6 +40,7 @@ EVERYTHING = {
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["imaging.example.org"]},
     "serviceMonitor": {"enabled": True},
     "dashboard": {"enabled": True},
+    "backup": {"enabled": True, "claim": "backups"},
     "proxy": {"tlsSecret": "proxy-tls"},
     "network": {"metricsIngress": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     "ingest": {
@@ -58,4 +59,14 @@ EXTERNAL = {
     "stores": {"lake": {"existingClaim": "lake"}},
     "services": {"replicas": 3},
 }
-MATRIX = {"minimal": DEMO, "everything": EVERYTHING, "external": EXTERNAL}
+GPU = DEMO | {
+    "workbench": EVERYTHING["workbench"],
+    "sessions": {
+        **EVERYTHING["sessions"],
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    },
+    "priorityClasses": {"placeholdersName": "low", "sessionsName": "high"},
+    "backup": {"enabled": True, "claim": "backups"},
+}
+MATRIX = {"minimal": DEMO, "everything": EVERYTHING, "external": EXTERNAL, "gpu": GPU}

@@ -6,6 +6,8 @@ import pytest
 import yaml
 from chart_values import CHART, DEMO, DIGEST, EVERYTHING, EXTERNAL, GPU_DIGEST, MATRIX
 
+import helm_tool
+
 
 def pods(objects):
     """(name, pod specification, pod metadata) of everything that makes pods."""
@@ -13,6 +15,9 @@ def pods(objects):
         kind, name = found["kind"], found["metadata"]["name"]
         if kind == "Pod":
             yield f"{kind} {name}", found["spec"], found["metadata"]
+        elif kind == "CronJob":
+            inner = found["spec"]["jobTemplate"]["spec"]["template"]
+            yield f"{kind} {name}", inner["spec"], inner["metadata"]
         elif kind in {"Deployment", "StatefulSet", "DaemonSet", "Job"}:
             yield f"{kind} {name}", found["spec"]["template"]["spec"], found["spec"]["template"]["metadata"]
 
@@ -138,8 +143,11 @@ def test_wrong_values_are_refused_with_what_to_do(refusal, values, said):
     assert said in refusal(values)
 
 
-def test_lint_finds_nothing(helm):
-    done = helm(EVERYTHING, "--strict", verb="lint")
+@pytest.mark.parametrize("program", helm_tool.all_majors(), ids=lambda program: f"helm {helm_tool.major(program)}")
+@pytest.mark.parametrize("case", MATRIX)
+def test_lint_finds_nothing(helm, case, program):
+    """With each major version of Helm that is here."""
+    done = helm(MATRIX[case], "--strict", verb="lint", program=program)
     assert done.returncode == 0, done.stdout
 
 
