@@ -19,6 +19,7 @@ _COOKIE_SECRET = "hub.config.JupyterHub.cookie_secret"  # noqa: S105 - the name 
 _CRYPT_KEYS = "hub.config.CryptKeeper.keys"
 _DEMO_PASSWORD = "demo.password"  # noqa: S105 - the name of a secret
 _HUB_PORT = 8081
+_ROUTES_SECONDS = 10
 
 
 def in_cluster(environment: Mapping[str, str]) -> bool:
@@ -55,6 +56,8 @@ def place(c: Any, settings: Settings, environment: Mapping[str, str]) -> None:
     if settings.hub_database_file is not None:
         c.JupyterHub.db_url = settings.hub_database_file.read_text(encoding="utf-8").strip()
     c.CryptKeeper.keys = [_hexadecimal(environment, _CRYPT_KEYS)]
+    # A proxy that begins anew knows no session and no service: the hub compares its routes, by default every five minutes.
+    c.JupyterHub.last_activity_interval = _ROUTES_SECONDS
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = kubernetes.proxy_api_url
     c.ConfigurableHTTPProxy.auth_token = secret(environment, _PROXY_TOKEN)

@@ -60,6 +60,7 @@ def test_the_proxy_is_a_pod_of_its_own_and_sessions_outlive_the_hub(settings, en
     assert "command" not in c.ConfigurableHTTPProxy
     assert c.JupyterHub.hub_connect_url == "http://hub.imaging.svc:8081"
     assert (c.JupyterHub.cleanup_servers, c.JupyterHub.cleanup_proxy) == (False, False)
+    assert c.JupyterHub.last_activity_interval <= 15  # seconds until a new proxy knows the sessions
     assert c.JupyterHub.cookie_secret == bytes.fromhex(64 * "c")
     assert c.CryptKeeper["keys"] == [bytes.fromhex(64 * "d")]
     assert c.SharedPasswordAuthenticator.user_password == "a-password-of-the-demo"  # noqa: S105 - the test's own
