@@ -66,6 +66,12 @@ def test_the_network_is_closed_but_for_the_list(render, case):
     assert not any("ipBlock" in peer for peer, _ in reached)
 
 
+def test_sessions_that_outlive_the_release_stay_closed(render):
+    objects = render(EVERYTHING)
+    for name in ("default-deny", "singleuser"):
+        assert named(objects, "NetworkPolicy", name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
 def test_what_an_operator_lists_a_session_may_reach(render):
     rule = {"to": [{"ipBlock": {"cidr": "10.20.30.40/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
     objects = render(DEMO | {"network": {"sessionEgress": [rule]}})
