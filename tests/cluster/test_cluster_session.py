@@ -107,8 +107,10 @@ def test_time_to_ready_beside_a_bare_pod(bench, person, table):
         bare = bare_lab(bench, f"bare-{number}")
         ours = ana.start()
         ana.stop()
-        rows.append((f"{bare:.1f} s", f"{ours:.1f} s", f"{ours / bare:.2f}"))
-    table("Time until JupyterLab answers", ("bare pod", "session, from the request", "ratio"), *rows)
+        rows.append((bare, ours))
+    rows.append(tuple(min(column) for column in zip(*rows, strict=True)))
+    told = [(f"{bare:.1f} s", f"{ours:.1f} s", f"{ours / bare:.2f}") for bare, ours in rows]
+    table("Time until JupyterLab answers; last the best of each", ("bare pod", "session, from the request", "ratio"), *told)
 
 
 def bare_lab(bench, name: str) -> float:
