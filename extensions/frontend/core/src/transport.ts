@@ -35,6 +35,8 @@ export class LoadError extends Error {
 }
 
 export const NO_ANSWER = "The server does not answer. The image comes back by itself when it does.";
+const STOPPED = "Your session does not run. The image comes back by itself when it does.";
+const NOBODY = [424, 502, 503, 504]; // of a proxy whose server is away; 424: of JupyterHub, whose session does not run
 
 export interface HttpOptions {
   /** Where the gateway's routes begin, as a URL with a slash at its end. */
@@ -81,7 +83,8 @@ export function checked(answer: Answer): Answer {
   const problem = isProblem
     ? (JSON.parse(new TextDecoder().decode(answer.body)) as { detail?: string; title?: string; code?: string; hint?: string })
     : {};
-  if (!isProblem && [502, 503, 504].includes(answer.status)) throw new LoadError(NO_ANSWER, answer.status, "unavailable");
+  if (!isProblem && NOBODY.includes(answer.status))
+    throw new LoadError(answer.status === 424 ? STOPPED : NO_ANSWER, answer.status, "unavailable");
   const signedOut = !isProblem && [401, 403].includes(answer.status);
   const words = signedOut
     ? "You are signed out, or may not see this image any more. Reload the page."

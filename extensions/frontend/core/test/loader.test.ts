@@ -146,6 +146,7 @@ describe("loader", () => {
 
   it.each([
     [502, "text/html", { passing: true, status: 502 }],
+    [424, "text/html", { passing: true, message: "Your session does not run. The image comes back by itself when it does." }],
     [403, "text/html", { passing: false, code: "refused" }],
     [503, "application/problem+json", { passing: false, code: "storage", message: "A chunk is corrupt." }],
     [429, "application/problem+json", { passing: true, code: "busy" }],
