@@ -2,7 +2,8 @@
 
 THE CONTRACT. One set of routes is served in two places, by the same code (`cohortlab.viewer.api`):
 
-- in a session by the Jupyter server, below ``<base>cohortlab/api/`` (JupyterHub's or Jupyter's sign-in and XSRF check);
+- in a session by the Jupyter server, below ``<base>cohortlab/api/`` (JupyterHub's or Jupyter's sign-in and XSRF check; the session's
+  leases, which the hub decides again every few seconds: `cohortlab.viewer.hub`);
 - at the hub, for people without a session, below ``<prefix>services/cohortlab/api/v1/pixels/`` (token in the Authorization header;
   each request is decided by the person's grants: what needs DOWNLOAD and what IN_SITU_PROCESSING is in `cohortlab_hub.pixels.rules`).
 
@@ -32,7 +33,7 @@ is ``<version>-<version of the image>``. Every answer has a strong ``ETag``; ``I
     ``labels`` or ``fraction``.
 
     ``format=webp``: ``image/webp``, 8 bits, lossy, after the window ``center``, ``width`` (PS3.3 C.11.2.1.2.1; the series' own without),
-    dark and bright exchanged for MONOCHROME1; for readers without WebGL or with a slow line. Not of labels. Neither turned nor flipped.
+    dark and bright exchanged for MONOCHROME1; for browsers that draw on no canvas, and for slides. Not of labels. Neither turned nor flipped.
 
     Segmentations: plain, their own voxels; with ``on={image}`` or ``on={dataset}/{image}`` laid on that image's grid, nearest neighbour,
     ``plane``, ``index`` and ``level`` being the image's. Meaning ``labels``: segment numbers, 0 outside, the highest where segments
@@ -58,7 +59,8 @@ status code                 when
 ====== ==================== =========================================================================================
 400    invalid-input        plane, index, level … outside the series, a parameter that is unknown or malformed
 401    unauthenticated      hub: no token, or one that is not valid any more
-403    refused              hub: no grant, one that ended or was revoked, in words; not allowed by the grant's condition
+403    refused              no grant, one that ended or was revoked, in words: at the hub, and of a session's leases (`hub.py`); not
+                            allowed by the grant's condition
 404    not-found            no such dataset or series here: never was, or is not mounted any more
 404    array-gone           ``_arrays``: the kernel that showed the array has ended, or let it go to make room: run the cell again
 409    integrity            the store is not what its signature says
@@ -66,6 +68,7 @@ status code                 when
 416    invalid-range        a range outside the object
 429    busy                 hub: too many requests of one person at once: wait for answers
 503    storage              the disk cannot be read, an object is missing or a chunk corrupt: worth trying again, once
+503    unavailable          who may see this cannot be said now: the hub's records, or for a session the hub, do not answer
 ====== ==================== =========================================================================================
 
 A client that goes away stops the work: what waits is dropped, what reads stops before its next part. All methods here block on the disk:

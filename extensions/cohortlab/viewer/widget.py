@@ -31,8 +31,8 @@ routes:
   seconds has ended.
 
 A browser asks HTTP first and turns to messages when that is not there (fetch of ``cohortlab/api/datasets`` is 404 without problem JSON,
-or the page names no base path; of an array also ``array-gone``: the kernel may be on another machine), shows a hint that this way is
-slower, and prefers ``format=webp`` while scrolling. The stub (`assets.py`) gets the bundle itself by such a message, makes a module of
+or the page names no base path; of an array also ``array-gone``: the kernel may be on another machine) and shows a hint that this way is
+slower. The stub (`assets.py`) gets the bundle itself by such a message, makes a module of
 it, and calls its ``render({model, el, transport: "messages"})``; else
 ``transport`` is undefined.
 
