@@ -33,7 +33,8 @@ is ``<version>-<version of the image>``. Every answer has a strong ``ETag``; ``I
     ``labels`` or ``fraction``.
 
     ``format=webp``: ``image/webp``, 8 bits, lossy, after the window ``center``, ``width`` (PS3.3 C.11.2.1.2.1; the series' own without),
-    dark and bright exchanged for MONOCHROME1; for browsers that draw on no canvas, and for slides. Not of labels. Neither turned nor flipped.
+    dark and bright exchanged for MONOCHROME1; for browsers that draw on no canvas, and for slides. Not of labels. Neither turned nor
+    flipped.
 
     Segmentations: plain, their own voxels; with ``on={image}`` or ``on={dataset}/{image}`` laid on that image's grid, nearest neighbour,
     ``plane``, ``index`` and ``level`` being the image's. Meaning ``labels``: segment numbers, 0 outside, the highest where segments
