@@ -80,6 +80,22 @@ def test_one_slice_and_uneven_slices_are_shown_and_say_why(context, lab):
     expect(page.locator(".viewer .text.sw")).to_contain_text("6 / 6")
 
 
+def test_the_caveat_stays_and_the_colours_follow_the_theme(context, lab):
+    page = open_series(context, lab, f"{DATASET}/{lab.sample.ct}")
+    shows(page, "axial", 6)
+    color = "element => getComputedStyle(element).getPropertyValue('--paper')"
+    viewer = page.locator(".viewer")
+    light = viewer.evaluate(color)
+    page.emulate_media(color_scheme="dark")
+    assert viewer.evaluate(color) != light
+    page.evaluate("() => document.body.style.setProperty('--jp-layout-color1', '#123456')")  # as JupyterLab's themes say it
+    assert viewer.evaluate(color).strip() == "#123456"
+    for width in (1440, 820, 480):
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(viewer.get_by_text("For research, not for diagnosis")).to_be_visible()
+        expect(viewer.get_by_text("The screen is not calibrated")).to_be_visible()
+
+
 def fingers(session: CDPSession, kind: str, *places: tuple[float, float]) -> None:
     """Fingers come, move or go; `places` are theirs on the page."""
     points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
