@@ -13,6 +13,7 @@ from cohortlab_hub.operations.metrics import Metrics
 _HEADER: Final = request_ids.HEADER.lower().encode()
 _REFUSED: Final = {401: "unauthenticated", 403: "refused"}
 _QUIET: Final = {"/health", "/ready"}
+_PIXELS: Final = {"slice", "volume", "thumbnail", "chunk"}
 _CLOSED: Final = 499
 _WITH_BODY: Final = {200, 206}
 _log = structlog.get_logger("cohortlab_hub.requests")
@@ -66,8 +67,9 @@ class Observed:
             self._metrics.refused.labels(str(tags[0]), _REFUSED[status]).inc()
         if "pixels" in tags and status in _WITH_BODY:
             kind = route.split("/")[-1].partition("{")[0] or "chunk"
-            self._metrics.pixel_answers.labels(kind).inc()
-            self._metrics.pixel_bytes.labels(kind).inc(size)
+            if kind in _PIXELS:
+                self._metrics.pixel_answers.labels(kind).inc()
+                self._metrics.pixel_bytes.labels(kind).inc(size)
         good = status < HTTPStatus.BAD_REQUEST
         if good and (route in _QUIET or "pixels" in tags):  # images are counted, and told of in the audit
             return
