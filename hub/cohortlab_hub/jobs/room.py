@@ -98,6 +98,7 @@ class Room:
         beat = min(self.jobs.limits.silence.total_seconds() / 4, _BEAT)
         with self.bell.listen(_CLOSING) as closing:
             while not self._closing:
+                closing.clear()  # it rings for other reasons too: when all have to look since something may have been missed
                 try:
                     self._elsewhere = await run_in_threadpool(self._exchange, self.seen())
                 except SQLAlchemyError as error:
