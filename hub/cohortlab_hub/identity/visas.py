@@ -7,6 +7,7 @@ have none themselves. Signatures are verified before, in `cohortlab_hub.identity
 issuer signed. Each refusal has a reason that names no person.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ _URL_VALUE = {TERMS, RESEARCHER, CONTROLLED}
 _NEEDS_BY = {TERMS, CONTROLLED}
 _BY = {"self", "peer", "system", "so", "dac"}
 _IN_CLAUSE = {"type", "value", "source", "by"}  # the visa object's claims that are strings
+_CUSTOM_ROLE = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+")  # a namespace, a dot, a role
 _LONGEST = 255  # characters of a URL claim
 _LEEWAY = timedelta(seconds=60)  # clocks of issuers differ
 
@@ -122,6 +124,9 @@ def _check_body(visa: Visa) -> None:
         raise VisaError("Its value is no URL of at most 255 characters.")
     if visa.type == AFFILIATION and not all(visa.value.partition("@")[::2]):
         raise VisaError("Its value is no role@affiliation.")
+    role = visa.value.partition("@")[0]
+    if visa.type == AFFILIATION and "." in role and not _CUSTOM_ROLE.fullmatch(role):
+        raise VisaError("Its role is no custom role of the standard.")
 
 
 def admit(visas: Sequence[Visa], person: Identity, trust: Mapping[str, Trust], now: datetime) -> Admission:

@@ -83,6 +83,13 @@ def claims(kind="ControlledAccessGrants", *, value=DATA, body=None, **more):
         ({"kind": "AffiliationAndRole", "value": "faculty"}, "role@affiliation"),
         ({"kind": "AffiliationAndRole", "value": "@uni.example.org"}, "role@affiliation"),
         ({"kind": "AffiliationAndRole", "value": "faculty@"}, "role@affiliation"),
+        ({"kind": "AffiliationAndRole", "value": "faculty@uni@example.org"}, None),  # at the first @
+        # custom roles: a namespace, a dot; a-z, digits, - and _, a letter first; without an institution no.organization
+        ({"kind": "AffiliationAndRole", "value": "nih.researcher@med.example.org"}, None),
+        ({"kind": "AffiliationAndRole", "value": "public.citizen-scientist@no.organization"}, None),
+        ({"kind": "AffiliationAndRole", "value": "NIH.Researcher@med.example.org"}, "no custom role"),
+        ({"kind": "AffiliationAndRole", "value": "nih.1st@med.example.org"}, "no custom role"),
+        ({"kind": "AffiliationAndRole", "value": "nih.@med.example.org"}, "no custom role"),
         ({"body": {"conditions": None}}, "conditions"),
         ({"body": {"conditions": {}}}, "conditions"),
         ({"body": {"conditions": "x"}}, "conditions"),
@@ -236,6 +243,7 @@ OTHER = {REMS: Trust(same_subjects=False), UNI: Trust(same_subjects=False, links
         ([linked(("123", REMS), iss=REMS, sub="ana-sub")], None),  # by an issuer whose links do not count
         ([linked(("124", REMS))], None),
         ([visa("LinkedIdentities", value="123;https://rems.example.org/", iss=HUB)], None),  # of another form
+        ([visa("LinkedIdentities", value="9,x; 123,https%3A%2F%2Frems.example.org%2F", iss=HUB)], None),  # "no added whitespace"
         ([visa("LinkedIdentities", value="123,https%3A%2F%2Frems.example.org%2F,x", iss=HUB)], None),
     ],
 )
