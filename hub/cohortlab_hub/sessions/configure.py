@@ -46,7 +46,8 @@ def _kubernetes(c: Any, settings: Settings, hub_port: int) -> None:
     c.JupyterHub.hub_bind_url = f"http://0.0.0.0:{hub_port}"
     c.JupyterHub.concurrent_spawn_limit = 0  # who waits for a GPU is pending, and must not keep others from starting; see starts_at_once
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 3}  # long enough that a refusal is the answer to the request itself
-    c.JupyterHub.init_spawners_timeout = 60
+    # A session that was starting when its hub died waits for the hub to listen: waiting for it first would block everybody.
+    c.JupyterHub.init_spawners_timeout = 10
     c.JupyterHub.template_vars = {**c.JupyterHub.template_vars, "profiles_at_once": at_once(settings)}
     spawner = c.KubernetesSpawner
     spawner.settings = settings
