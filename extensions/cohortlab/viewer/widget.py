@@ -10,7 +10,9 @@ while it is shown: then labels load anew), ``group`` ("" or a name) with ``linke
 of a page with the same group follow each other in these, in the browser, so also while the kernel computes; ``index`` by the place in the
 patient when ``frame`` (meta) is the same, else by the number. Both ways: ``plane, index, frame, window, overlay, opacity``, and ``zoom``
 (1: the slice fits), ``pan`` ([right, down] in screen pixels at zoom 1), ``rotation`` (0, 90, 180, 270), ``flip`` ([across, down]),
-``invert``, ``hidden`` (numbers of segments that are not shown), ``marks``. A browser sends what changed when the hand rests (120 ms).
+``invert``, ``hidden`` (numbers of segments that are not shown), ``marks``. ``ahead`` is the series' ``version`` where a slice is small
+enough to be asked for beside the series' description instead of after it, else "".
+A browser sends what changed when the hand rests (120 ms).
 
 ``marks`` is a list of annotations, geometry only, no values: ``{"id": "…", "kind": "length" | "bidirectional" | "angle" | "ellipse" |
 "rectangle" | "freehand" | "point", "plane": "axial", "index": 12, "frame": 0, "points": [[z, y, x], …], "label": ""}``. Points are voxel
@@ -81,6 +83,7 @@ MIMETYPE = "application/vnd.cohortlab.view+json"
 _PICTURE = 512  # pixels of the longer side of a notebook's picture
 _TURNS = (0, 90, 180, 270)
 _LINKS = ("index", "window", "zoom", "plane")
+_AHEAD = 2**20  # bytes of a slice that a browser asks for before it knows whether it needs it in full
 
 
 class PixelWidget(anywidget.AnyWidget):
@@ -157,6 +160,7 @@ class SeriesView(PixelWidget):
 
     series = t.Unicode(read_only=True).tag(sync=True)
     label = t.Unicode(read_only=True).tag(sync=True)
+    ahead = t.Unicode(read_only=True).tag(sync=True)
     group = t.Unicode().tag(sync=True)
     linked = t.List(t.Enum(_LINKS)).tag(sync=True)
     plane = t.Unicode().tag(sync=True)
@@ -183,6 +187,7 @@ class SeriesView(PixelWidget):
         first = next(iter(self._counts))
         self.set_trait("series", f"{meta['dataset']}/{meta['series']}")
         self.set_trait("label", label)
+        self.set_trait("ahead", meta["version"] if _largest_slice(meta) <= _AHEAD else "")
         super().__init__("viewer", plane=first, index=self._counts[first] // 2, window=tuple(meta["window"] or (0.5, 1.0)))
 
     @property
@@ -340,6 +345,12 @@ class SeriesView(PixelWidget):
         """What is shown, in words."""
         over = f" with labels {self.label}" if self.label else ""
         return f"Cohortlab view of {self.series} ({self._title}){over}: {self.plane} slice {self.index}. For research, not for diagnosis."
+
+
+def _largest_slice(meta: Mapping[str, Any]) -> int:
+    """Bytes of a whole slice in the plane where it is largest."""
+    pixels = max(plane["right"]["count"] * plane["down"]["count"] for plane in meta["planes"])
+    return int(pixels * np.dtype(meta["dtype"]).itemsize * (len(meta["samples"]) or 1))
 
 
 _counting = threading.Lock()

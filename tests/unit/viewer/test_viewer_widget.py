@@ -5,6 +5,7 @@ import re
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import traitlets
 from sample_store import DATASET
@@ -13,6 +14,7 @@ from cohortlab.errors import InvalidInputError, NotFoundError
 from cohortlab.store import Store
 from cohortlab.store.session import session_keys
 from cohortlab.viewer import assets, view
+from cohortlab.viewer.shown import kernel_gateway
 from cohortlab.viewer.tutorials import FIRST_STEPS, copy_tutorial, tutorials_folder
 
 
@@ -70,6 +72,12 @@ def test_the_series_of_a_view_is_fixed(session):
         shown.series = "other/series"
 
 
+def test_a_browser_asks_ahead_for_small_slices_only(session):
+    shown = view(f"{DATASET}/{session.ct}")
+    assert shown.ahead == kernel_gateway().describe(DATASET, session.ct)["version"]
+    assert view(np.zeros((2, 600, 1000), dtype=np.int16)).ahead == ""
+
+
 def test_traits_hold_no_pixel(session):
     shown = view(f"{DATASET}/{session.ct}", label_image=f"{DATASET}/{session.seg}")
     state = {
@@ -78,7 +86,7 @@ def test_traits_hold_no_pixel(session):
         if not name.startswith("_") and name not in {"layout", "tabbable", "tooltip"}
     }
     assert set(state) == {
-        *("series", "label", "group", "linked", "plane", "index", "frame", "window", "overlay", "opacity", "hidden"),
+        *("series", "label", "ahead", "group", "linked", "plane", "index", "frame", "window", "overlay", "opacity", "hidden"),
         *("zoom", "pan", "rotation", "flip", "invert", "marks"),
     }
     assert len(json.dumps(state)) < 700

@@ -3,6 +3,7 @@ export { lengthAlong, volumeShape } from "./contract";
 export type { Plane, SeriesMeta, Segment, Slice, Vector3, Volume } from "./contract";
 export { patientText, toPatient, toVoxel, voxelAt } from "./geometry";
 export { link, type Linked } from "./links";
+export { renderer } from "./engine/renderer";
 export { createLoader, type Loader, type SliceAddress } from "./loader";
 export { messageTransport, type Messenger } from "./messages";
 export { createPlanes, type Placed, type PlanesEngine as Planes } from "./mpr/engine";

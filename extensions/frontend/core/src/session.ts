@@ -1,5 +1,6 @@
-// Brings the pictures that the state asks for: of a volume a coarse whole one first, from which any slice has a stand-in at
-// once; then the exact slice; then its neighbours in the direction of scrolling. The latest wish wins; older ones are aborted.
+// Brings the pictures that the state asks for: the exact slice; where that is late, a coarse one until it is here; when it is
+// drawn, a coarse whole volume, from which any slice has a stand-in at once, and the neighbours in the direction of scrolling. The
+// latest wish wins; older ones are aborted.
 import { lengthAlong, type Plane, type SeriesMeta, type Slice, type Volume } from "./contract";
 import type { Loader, SliceAddress } from "./loader";
 import { indexInLevel, levelFactor } from "./placement";
@@ -33,19 +34,22 @@ export interface Session {
   dispose(): void;
 }
 
-const COARSE_BYTES = 2 ** 18; // a whole volume that is there as soon as the first exact slice
+const COARSE_BYTES = 2 ** 20; // of a whole volume that is brought beside the slices
+const LATE = 150; // ms without the exact slice until a coarse one is asked for
+const DRAWN = 250; // ms after the first image until what nobody sees yet is asked for
 const AHEAD = 12;
 const BEHIND = 4;
 const FIRST_PAUSE = 700; // ms until the first retry by itself; doubled each time
 const LONGEST_PAUSE = 10_000;
 const BYTES: Record<string, number> = { int8: 1, uint8: 1, bool: 1, int16: 2, uint16: 2 };
 
-/** The level whose whole volume is small enough to come first; null where there is none, or no volume. */
+/** The level whose whole volume is small enough to be kept beside the slices; null where there is none, or no volume. */
 export function coarseLevel(meta: SeriesMeta): number | null {
   if (!meta.regular || meta.levels.length < 2 || !meta.dims.includes("z")) return null;
   const bytes = BYTES[meta.dtype] ?? 4;
   const level = meta.levels.findIndex(
-    (shape) => (["z", "y", "x"] as const).reduce((size, axis) => size * lengthAlong(shape, axis, meta.dims), bytes) <= COARSE_BYTES,
+    (shape, at) =>
+      at > 0 && (["z", "y", "x"] as const).reduce((size, axis) => size * lengthAlong(shape, axis, meta.dims), bytes) <= COARSE_BYTES,
   );
   return level > 0 ? level : null;
 }
@@ -91,7 +95,10 @@ export function createSession(
   let ratio = voxelsPerPixel;
   let over = label;
   let pause = FIRST_PAUSE;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined; // until it is asked again
+  let late: ReturnType<typeof setTimeout> | undefined;
+  let rest: ReturnType<typeof setTimeout> | undefined; // until neighbours are asked for
+  let drawn = false;
   const life = new AbortController();
   const coarse = new Map<number, Volume>(); // by frame
   const asked = new Set<number>();
@@ -159,9 +166,32 @@ export function createSession(
     );
   }
 
+  /** The exact slice is late: a slice of the coarsest level stands in, unless the whole coarse volume is here. */
+  async function hurry(state: ViewState, signal: AbortSignal): Promise<void> {
+    wantCoarse(state);
+    const last = meta.levels.length - 1;
+    if (last <= level || coarse.has(state.frame)) return;
+    const address = imageAt(state, state.index, last);
+    const found = await loader.slice(address, signal);
+    if (signal.aborted || !shown.loading || shown.exact || coarse.has(state.frame)) return;
+    show({ image: ready(state, address, found), exact: false, level: last, label: null });
+  }
+
+  /** What nobody sees yet. */
+  function goOn(state: ViewState, signal: AbortSignal): void {
+    const ask = (): void => {
+      if (signal.aborted) return;
+      drawn = true;
+      wantCoarse(state);
+      loader.prefetch(neighbours(state), life);
+    };
+    if (drawn) ask();
+    else rest = setTimeout(ask, DRAWN);
+  }
+
   async function load(state: ViewState): Promise<void> {
     current.abort();
-    clearTimeout(timer);
+    for (const one of [timer, late, rest]) clearTimeout(one);
     current = new AbortController();
     const { signal } = current;
     const exact = imageAt(state, state.index, level);
@@ -172,10 +202,15 @@ export function createSession(
       show({ image: ready(state, exact, image), exact: true, level, label: labels, loading: false, problem: "", recovering: false });
     } else {
       show({ loading: true, exact: false, ...standIn(state) });
-      wantCoarse(state);
+      const wanted = Promise.all([loader.slice(exact, signal), above === null ? null : loader.slice(above, signal)]);
+      loader.prefetch([], life); // the neighbours of where we were: the line is for what is waited for, also where it is one of them
+      late = setTimeout(() => {
+        hurry(state, signal).catch(() => undefined); // the exact slice says what is wrong
+      }, LATE);
       try {
-        const [found, over] = await Promise.all([loader.slice(exact, signal), above === null ? null : loader.slice(above, signal)]);
+        const [found, over] = await wanted;
         signal.throwIfAborted();
+        clearTimeout(late);
         show({
           image: ready(state, exact, found),
           exact: true,
@@ -187,13 +222,14 @@ export function createSession(
         });
       } catch (error) {
         if (signal.aborted) return;
+        clearTimeout(late);
         if (!(error instanceof LoadError || error instanceof TypeError)) throw error;
         fail(error);
         return;
       }
     }
     pause = FIRST_PAUSE;
-    if (!signal.aborted) loader.prefetch(neighbours(state), life);
+    if (!signal.aborted) goOn(state, signal);
   }
 
   /** Say what is wrong; where the server only is not there, ask again after growing pauses. */
@@ -254,7 +290,7 @@ export function createSession(
     },
     dispose() {
       unsubscribe();
-      clearTimeout(timer);
+      for (const one of [timer, late, rest]) clearTimeout(one);
       current.abort();
       life.abort();
       loader.prefetch([], life);

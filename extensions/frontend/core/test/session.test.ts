@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Slice, Volume } from "../src/contract";
 import type { Loader, SliceAddress } from "../src/loader";
 import { coarseLevel, createSession, levelFor, sliceOf } from "../src/session";
@@ -44,6 +44,14 @@ function manual() {
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
+const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 const axial = planes[0] as (typeof planes)[0];
 
@@ -66,7 +74,37 @@ describe("session", () => {
     store.set({ ...store.get(), index: 2 });
     waiting.get("axial 2 0")?.resolve(made(2));
     await settled();
+    expect(prefetched.flat()).toEqual([]); // the first image comes alone
+    await later(250);
     expect(prefetched.at(-1)?.map(({ index }) => index)).toEqual([1, 0, 3, 4, 5, 6]);
+    store.set({ ...store.get(), index: 30 });
+    expect(prefetched.at(-1)).toEqual([]); // the line is for the slice that is waited for
+    waiting.get("axial 30 0")?.resolve(made(30));
+    await settled();
+    expect(prefetched.at(-1)?.[0]?.index).toBe(31);
+  });
+
+  it("shows a slice of the coarsest level where the exact one is late", async () => {
+    const meta = sample({
+      shape: [40, 640, 800],
+      levels: [
+        [40, 640, 800],
+        [20, 320, 400],
+        [20, 320, 200],
+      ],
+    });
+    expect(coarseLevel(meta)).toBeNull(); // too large to be kept whole
+    const { loader, waiting } = manual();
+    const session = createSession(loader, createStore(initialState(meta)), meta, null);
+    expect([...waiting.keys()]).toEqual(["axial 20 0"]);
+    await later(150);
+    expect([...waiting.keys()]).toEqual(["axial 20 0", "axial 10 2"]);
+    waiting.get("axial 10 2")?.resolve(made(10));
+    await settled();
+    expect(session.shown()).toMatchObject({ image: made(10), level: 2, exact: false, loading: true });
+    waiting.get("axial 20 0")?.resolve(made(20));
+    await settled();
+    expect(session.shown()).toMatchObject({ image: made(20), level: 0, exact: true, loading: false });
   });
 
   it("shows a slice of the coarse volume until the exact one is here, also in another plane", async () => {
@@ -82,6 +120,7 @@ describe("session", () => {
     const store = createStore(initialState(meta));
     const session = createSession(loader, store, meta, null);
     const values = Int16Array.from({ length: 20 * 32 * 40 }, (_, at) => at);
+    await later(150);
     coarse({ shape: [20, 32, 40], samples: 1, values });
     await settled();
     expect(session.shown()).toMatchObject({ exact: false, loading: true, image: { rows: 32, columns: 40 } });
@@ -144,26 +183,21 @@ describe("session", () => {
   });
 
   it("asks again by itself when the server was only away", async () => {
-    vi.useFakeTimers();
-    try {
-      const { loader, waiting } = manual();
-      const session = createSession(loader, createStore(initialState(sample())), sample(), null);
-      for (let pause = 700; pause <= 2800; pause *= 2) {
-        waiting.get("axial 20 0")?.reject(new LoadError("The server does not answer.", 0, "unavailable"));
-        await vi.advanceTimersByTimeAsync(0);
-        expect(session.shown()).toMatchObject({ problem: "The server does not answer.", recovering: true, image: null });
-        waiting.clear();
-        await vi.advanceTimersByTimeAsync(pause - 1);
-        expect(waiting.size).toBe(0);
-        await vi.advanceTimersByTimeAsync(1);
-        expect(waiting.size).toBe(1);
-      }
-      waiting.get("axial 20 0")?.resolve(made(20));
+    const { loader, waiting } = manual();
+    const session = createSession(loader, createStore(initialState(sample())), sample(), null);
+    for (let pause = 700; pause <= 2800; pause *= 2) {
+      waiting.get("axial 20 0")?.reject(new LoadError("The server does not answer.", 0, "unavailable"));
       await vi.advanceTimersByTimeAsync(0);
-      expect(session.shown()).toMatchObject({ image: made(20), problem: "", recovering: false });
-    } finally {
-      vi.useRealTimers();
+      expect(session.shown()).toMatchObject({ problem: "The server does not answer.", recovering: true, image: null });
+      waiting.clear();
+      await vi.advanceTimersByTimeAsync(pause - 1);
+      expect(waiting.size).toBe(0);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(waiting.size).toBe(1);
     }
+    waiting.get("axial 20 0")?.resolve(made(20));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(session.shown()).toMatchObject({ image: made(20), problem: "", recovering: false });
   });
 
   it("shows image and labels of the same slice together", async () => {

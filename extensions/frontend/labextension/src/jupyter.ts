@@ -33,6 +33,8 @@ export interface MainWidget extends LabWidget {
 }
 
 export interface Application {
+  /** When the page is as it was left. */
+  restored: Promise<void>;
   commands: {
     addCommand(id: string, command: Command): void;
     execute(id: string, options: Record<string, unknown>): Promise<unknown>;

@@ -55,6 +55,10 @@ function datasets(modules: Modules): Plugin {
       addTabs(app, modules, server, browser, restorer);
       const panel = addPanel(app, modules, server);
       restorer?.add(panel, panel.id);
+      void app.restored.then(() => {
+        if (typeof requestIdleCallback === "function") requestIdleCallback(server.prepare);
+        else server.prepare();
+      });
     },
   };
 }

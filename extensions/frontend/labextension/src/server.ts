@@ -29,6 +29,8 @@ export interface Server {
   /** GET or POST; rejects with the server's words when it refuses. */
   ask<T>(path: string, method?: "GET" | "POST"): Promise<T>;
   viewer(): Promise<ViewerBundle>;
+  /** Have the viewer's program fetched when the page is at rest, so that the first image need not wait for it. */
+  prepare(): void;
 }
 
 export function serverOf(app: Application, { services }: Modules): Server {
@@ -47,14 +49,28 @@ export function serverOf(app: Application, { services }: Modules): Server {
     throw new Error(problem.detail ?? problem.title ?? `The server answered ${String(response.status)}.`);
   }
 
-  async function load(): Promise<ViewerBundle> {
+  async function place(): Promise<string> {
     const names = await ask<Record<string, string>>("static/manifest.json");
-    return (await import(new URL(address(`static/${names["viewer"] ?? ""}`), location.href).href)) as ViewerBundle;
+    return new URL(address(`static/${names["viewer"] ?? ""}`), location.href).href;
+  }
+
+  async function load(): Promise<ViewerBundle> {
+    return (await import(await place())) as ViewerBundle;
+  }
+
+  async function fetchAhead(): Promise<void> {
+    const link = document.createElement("link");
+    link.rel = "modulepreload";
+    link.href = await place();
+    document.head.append(link);
   }
 
   return {
     address,
     ask,
+    prepare() {
+      fetchAhead().catch(() => undefined); // who opens the viewer is told what is wrong
+    },
     viewer() {
       bundle ??= load().catch((error: unknown) => {
         bundle = undefined; // a server that was away is asked again

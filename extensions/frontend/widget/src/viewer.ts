@@ -69,6 +69,15 @@ function mount(el: HTMLElement, loader: Loader, store: Store<ViewState>, { meta,
   return mountViewer(place, { loader, store, meta, label, openPlanes, ...extra });
 }
 
+/** Ask for the first slice beside the series' description, not after it: the viewer finds it in the cache, or on its way. */
+function askAhead(model: Model, loader: Loader, signal: AbortSignal): void {
+  const version = String(model.get("ahead") ?? "");
+  if (version === "") return;
+  const [series, plane] = [String(model.get("series")), String(model.get("plane"))];
+  const [index, frame] = [Number(model.get("index")), Number(model.get("frame"))];
+  loader.slice({ series, version, plane, index, level: 0, frame }, signal).catch(() => undefined); // the viewer says what is wrong
+}
+
 function follow(model: Model, meta: SeriesMeta, store: Store<ViewState>): () => void {
   const group = String(model.get("group") ?? "");
   if (group === "") return () => undefined;
@@ -109,6 +118,7 @@ export default {
   async render({ model, el, transport }: { model: Model; el: HTMLElement; transport?: "messages" }): Promise<() => void> {
     const ended = new AbortController();
     const first = loaderFor(transport === "messages" ? model : undefined);
+    askAhead(model, first, ended.signal);
     const other = transport === "messages" ? undefined : (): Loader => loaderFor(model);
     const found = await patiently(el, first, String(model.get("series")), String(model.get("label")), ended.signal, other);
     if (found === null) return () => undefined;

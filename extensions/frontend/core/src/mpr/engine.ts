@@ -3,7 +3,7 @@ import type { PixelArray, Vector3, Volume } from "../contract";
 import { colorTable, TABLE_SIZE, type Color } from "../engine/colors";
 import { compileProgram, type Program } from "../engine/program";
 import { windowLevels } from "../engine/shaders";
-import { gridOf, middleOf, viewOf, type Frame, type Grid, type ViewName } from "./frame";
+import { gridOf, middleOf, viewOf, VIEWS, type Frame, type Grid, type ViewName } from "./frame";
 import { planeShader, SLABS, type Slab, type VolumeKind } from "./shader";
 import type { Affine } from "../contract";
 
@@ -38,7 +38,10 @@ export interface PlanesEngine {
   setImage(image: Placed): void;
   setOver(over: Placed | null, labels: boolean): void;
   setColors(colors: ReadonlyMap<number, Color>, hidden: readonly number[]): void;
-  draw(scene: PlanesScene, width: number, height: number): void;
+  /** Draw over `width` x `height` device pixels; with `share` below 1 as fewer pixels, which are then made larger. */
+  draw(scene: PlanesScene, width: number, height: number, share?: number): void;
+  /** Voxels along a side of a texture, at most. */
+  readonly longest: number;
   dispose(): void;
 }
 
@@ -50,6 +53,16 @@ function formatOf(gl: WebGL2RenderingContext, values: PixelArray): { kind: Volum
   if (values instanceof Int8Array) return { kind: "isampler3D", internal: gl.R8I, format: gl.RED_INTEGER, type: gl.BYTE };
   if (values instanceof Uint8Array) return { kind: "usampler3D", internal: gl.R8UI, format: gl.RED_INTEGER, type: gl.UNSIGNED_BYTE };
   return { kind: "sampler3D", internal: gl.R32F, format: gl.RED, type: gl.FLOAT };
+}
+
+/** The scene with `share` of its pixels along each side. */
+function shared(scene: PlanesScene, share: number): PlanesScene {
+  const smaller = (name: ViewName): [number, number, number, number] => {
+    const [x, y, width, height] = scene.places[name].map((value) => Math.round(value * share));
+    return [x ?? 0, y ?? 0, width ?? 0, height ?? 0];
+  };
+  const places = { axial: smaller("axial"), coronal: smaller("coronal"), sagittal: smaller("sagittal") };
+  return { ...scene, places, pixelSize: scene.pixelSize / share };
 }
 
 interface Held {
@@ -72,6 +85,25 @@ export function createPlanes(canvas: HTMLCanvasElement): PlanesEngine | null {
   gl.bindVertexArray(gl.createVertexArray());
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
   const colors = gl.createTexture();
+  const draft = { frame: gl.createFramebuffer(), pixels: gl.createRenderbuffer(), width: 0, height: 0 };
+
+  /** Draw into the draft of this size from now on. */
+  function begin(width: number, height: number): void {
+    gl.bindFramebuffer(gl.FRAMEBUFFER, draft.frame);
+    if (draft.width === width && draft.height === height) return;
+    [draft.width, draft.height] = [width, height];
+    gl.bindRenderbuffer(gl.RENDERBUFFER, draft.pixels);
+    gl.renderbufferStorage(gl.RENDERBUFFER, gl.RGB8, width, height);
+    gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.RENDERBUFFER, draft.pixels);
+  }
+
+  /** Bring the draft to the canvas. */
+  function enlarge(width: number, height: number): void {
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, draft.frame);
+    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
+    gl.blitFramebuffer(0, 0, draft.width, draft.height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.LINEAR);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  }
 
   function nearest(target: GLenum): void {
     for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(target, side, gl.NEAREST);
@@ -149,14 +181,21 @@ export function createPlanes(canvas: HTMLCanvasElement): PlanesEngine | null {
       over = placed === null ? null : hold(gl.TEXTURE1, placed);
       isLabels = labels;
     },
-    draw(scene, width, height) {
+    longest: gl.getParameter(gl.MAX_3D_TEXTURE_SIZE) as number,
+    draw(sharp, fullWidth, fullHeight, share = 1) {
       if (gl.isContextLost()) return;
-      if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+      if (canvas.width !== fullWidth || canvas.height !== fullHeight) [canvas.width, canvas.height] = [fullWidth, fullHeight];
+      const [width, height] = [Math.ceil(fullWidth * share), Math.ceil(fullHeight * share)];
+      const scene = share === 1 ? sharp : shared(sharp, share);
+      if (share !== 1) begin(width, height);
       gl.viewport(0, 0, width, height);
       gl.clearColor(0, 0, 0, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
       const program = programFor();
-      if (program === null || image === null) return;
+      if (program === null || image === null) {
+        gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+        return;
+      }
       gl.useProgram(program.program);
       const [low, range] = windowLevels(scene.window, image.integer);
       const [overLow, overRange] = windowLevels(scene.overWindow, over?.integer ?? true);
@@ -167,7 +206,8 @@ export function createPlanes(canvas: HTMLCanvasElement): PlanesEngine | null {
       gl.uniform2f(program.at("overLevels"), overLow, overRange);
       gl.uniform1f(program.at("opacity"), scene.opacity);
       gl.uniform1i(program.at("inverted"), Number(scene.inverted));
-      for (const name of ["axial", "coronal", "sagittal"] as const) drawView(program, scene, name, height);
+      for (const name of VIEWS) drawView(program, scene, name, height);
+      if (share !== 1) enlarge(fullWidth, fullHeight);
     },
     dispose() {
       for (const held of [image, over]) gl.deleteTexture(held?.texture ?? null);

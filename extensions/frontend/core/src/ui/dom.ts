@@ -45,6 +45,11 @@ export function mark(element: Element, name: string, value: string | boolean): v
   if (element.getAttribute(name) !== text) element.setAttribute(name, text);
 }
 
+/** The same for what an input holds: setting even what is there lays a slider out anew. */
+export function enter(input: HTMLInputElement | HTMLSelectElement, value: string): void {
+  if (input.value !== value) input.value = value;
+}
+
 /** Run `task` once before the next frame, however often it is asked for. */
 export function onNextFrame(task: () => void): { ask(): void; cancel(): void } {
   let asked = 0;

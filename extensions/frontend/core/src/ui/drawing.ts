@@ -278,7 +278,9 @@ export function createDrawing(options: DrawingOptions): Drawing {
       return selected;
     },
     draw() {
-      layer.replaceChildren(...visible().map(drawn));
+      const marks = visible();
+      layer.toggleAttribute("hidden", marks.length === 0); // an empty layer over the image costs as much as the image
+      if (marks.length > 0 || layer.childElementCount > 0) layer.replaceChildren(...marks.map(drawn));
     },
   };
 }

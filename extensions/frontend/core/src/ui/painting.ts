@@ -161,7 +161,9 @@ export function createPainting(options: PaintingOptions): Painting {
     hover(at) {
       const state = store.get();
       const round = state.tool === "brush" || state.tool === "threshold" || state.tool === "erase";
-      ring.toggleAttribute("hidden", at === null || !round || !canPaint(meta, state));
+      const nothing = at === null || !round || !canPaint(meta, state);
+      ring.toggleAttribute("hidden", nothing);
+      layer.toggleAttribute("hidden", nothing && (cut.getAttribute("d") ?? "") === "");
       if (at === null || !round) return;
       const placement = options.placement();
       const shown = shownPlane(meta, state);

@@ -8,7 +8,7 @@ import type { Shown } from "../session";
 import { shownPlane, type ViewState } from "../state";
 import { inMillimetres } from "../tools/marks";
 import type { View } from "./build";
-import { mark, write } from "./dom";
+import { enter, mark, write } from "./dom";
 import { frameText, heading, sliceText, valueText, windowText } from "./words";
 
 const RULER_LENGTHS = [200, 100, 50, 20, 10, 5, 2, 1];
@@ -75,8 +75,8 @@ export function writeTexts(view: View, meta: SeriesMeta, moment: Moment): void {
   const edges = edgeLetters(plane);
   for (const side of ["left", "right", "top", "bottom"] as const) write(edge[side], edges[side]);
   write(view.status, pointed(meta, moment) || [slice, meta.samples.length > 0 ? "" : windowText(state.window)].filter(Boolean).join(" · "));
-  depth.max = String(plane.count - 1);
-  depth.value = String(state.index);
+  mark(depth, "max", String(plane.count - 1));
+  enter(depth, String(state.index));
   depth.hidden = plane.count < 2;
   mark(depth, "aria-valuetext", slice);
   ruler(view, inMillimetres(meta, plane), moment);
@@ -88,13 +88,13 @@ export function writeBar(view: View, meta: SeriesMeta, state: ViewState): void {
   const plane = shownPlane(meta, state);
   for (const [name, button] of planes) mark(button, "aria-checked", name === plane.name);
   const chosen = presets(meta).findIndex(({ window }) => window[0] === state.window[0] && window[1] === state.window[1]);
-  preset.value = String(chosen);
+  enter(preset, String(chosen));
   mark(buttons.across, "aria-pressed", state.flip[0]);
   mark(buttons.down, "aria-pressed", state.flip[1]);
   mark(buttons.invert, "aria-pressed", state.invert);
   mark(buttons.play, "aria-pressed", state.playing);
-  rate.value = String(state.rate);
-  frame.value = String(state.frame);
+  enter(rate, String(state.rate));
+  enter(frame, String(state.frame));
   mark(frame, "aria-valuetext", frameText(meta, state.frame));
   for (const [tool, button] of view.rail.tools) mark(button, "aria-checked", tool === state.tool);
 }

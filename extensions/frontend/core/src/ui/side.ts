@@ -3,7 +3,7 @@ import type { SeriesMeta, Segment, Slice } from "../contract";
 import { defaultColor, type Color } from "../engine/colors";
 import { planeOf, type Store, type ViewState } from "../state";
 import { report, reportText, type Mark } from "../tools/marks";
-import { h } from "./dom";
+import { enter, h, write } from "./dom";
 import { iconButton } from "./build";
 import type { Brush } from "./painting";
 import { capital, plain, TOOL_NAMES } from "./words";
@@ -147,7 +147,7 @@ export function fillSide(host: HTMLElement, options: SideOptions): Side {
       const state = store.get();
       overlay.checked = state.overlay;
       outline.checked = state.outline;
-      opacity.value = String(state.opacity);
+      enter(opacity, String(state.opacity));
       const segments = options.segments();
       labels.hidden = segments.length === 0 && !options.paints;
       const { segment } = brush.get();
@@ -193,9 +193,10 @@ export function paintOptions(host: HTMLElement, brush: Store<Brush>, tool: () =>
       const now = brush.get();
       host.hidden = !["brush", "threshold", "erase", "scissors"].includes(tool());
       range.hidden = tool() !== "threshold";
-      radius.value = String(now.radius);
-      radiusText.value = `${plain(now.radius)} mm`;
-      [low.value, high.value] = [String(Math.round(now.range[0])), String(Math.round(now.range[1]))];
+      enter(radius, String(now.radius));
+      write(radiusText, `${plain(now.radius)} mm`);
+      enter(low, String(Math.round(now.range[0])));
+      enter(high, String(Math.round(now.range[1])));
     },
   };
 }

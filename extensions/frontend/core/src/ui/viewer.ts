@@ -1,8 +1,6 @@
 // The viewer on a page: binds state, session, engine and the parts of the page. Draws what state and session hold.
 import type { SeriesMeta, Slice, Segment } from "../contract";
-import { createCanvas2d } from "../engine/canvas2d";
-import type { Engine } from "../engine/engine";
-import { createSlice2d } from "../engine/slice2d";
+import { createSurface } from "../engine/surface";
 import type { Loader } from "../loader";
 import { place, textureMap, type Placement } from "../placement";
 import { presets } from "../presets";
@@ -55,7 +53,6 @@ export interface Viewer {
   dispose(): void;
 }
 
-const LOST = "The browser took the graphics context away, often because of too many open viewers. Close some, or run the cell again.";
 const SOFTWARE = "This browser offers no WebGL2: the image is drawn by the processor, which is slower.";
 
 const WIDE = 760; // CSS pixels from which on the side panel is open by itself
@@ -93,14 +90,8 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   const view = build(meta, paints);
   view.root.classList.toggle("fills", options.fills === true);
   shadow.replaceChildren(h("style", { text: style }), view.root);
-  const { canvas } = view.stage;
 
   let label = options.label;
-  let engine: Engine | null = createSlice2d(canvas);
-  const software = engine === null;
-  engine ??= createCanvas2d(canvas);
-  const picture = engine === null ? createPicture(canvas, loader, meta) : null;
-  let problemOfEngine = "";
   let box = view.stage.element.getBoundingClientRect(); // kept: asking for it each frame would lay the page out each frame
   let hover: { x: number; y: number } | null = null;
   let said = "";
@@ -108,6 +99,15 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const history = createHistory<Step>();
   const draw = onNextFrame(render);
+  const surface = createSurface(view.stage.canvas, {
+    ask: draw.ask,
+    moved(canvas) {
+      quiet();
+      view.stage.canvas = canvas;
+      quiet = listenTo(canvas);
+    },
+  });
+  const picture = surface.problem === "" ? null : createPicture(view.stage.canvas, loader, meta);
   const stop = new AbortController();
   const { signal } = stop;
   const own = presets(meta)[0]?.window ?? [0.5, 1];
@@ -218,7 +218,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     const layer = (slice: Slice | null) => (slice === null ? null : { slice, map: textureMap(plane, now, slice.rows, slice.columns) });
     const labels = state.overlay && shown.exact ? painting.labels.shown(plane, state.index, state.frame, shown.label) : null;
     recolour(state);
-    engine?.draw(
+    surface.draw(
       {
         image: layer(shown.image),
         label: layer(labels),
@@ -246,7 +246,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     const key = JSON.stringify([known, state.hidden]);
     if (key === coloured) return;
     coloured = key;
-    engine?.setColors(new Map(known.map((segment) => [segment.number, colorOf(segment)])), state.hidden);
+    surface.setColors(new Map(known.map((segment) => [segment.number, colorOf(segment)])), state.hidden);
   }
 
   function write(state: ViewState): void {
@@ -255,13 +255,13 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     stage.element.classList.toggle("busy", loading || recovering);
     stage.element.dataset["tool"] = state.tool;
     view.root.dataset["shown"] = loading || !exact || problem !== "" ? "" : `${state.plane} ${String(state.index)} ${String(state.frame)}`;
-    const wrong = problemOfEngine || problem;
+    const wrong = (picture === null ? surface.problem : "") || problem;
     stage.message.hidden = wrong === "";
     stage.problem.textContent = wrong;
-    stage.retry.hidden = problemOfEngine !== "";
+    stage.retry.hidden = picture === null && surface.problem !== "";
     view.rail.undo.disabled = !history.canUndo;
     view.rail.redo.disabled = !history.canRedo;
-    const hints = [said, loader.transport.hint, picture !== null ? PICTURES : software ? SOFTWARE : ""].filter(Boolean).join(" ");
+    const hints = [said, loader.transport.hint, picture !== null ? PICTURES : surface.plain ? SOFTWARE : ""].filter(Boolean).join(" ");
     view.hint.hidden = hints === "";
     view.hint.textContent = hints;
     view.bar.buttons.panel.setAttribute("aria-pressed", String(!view.side.hidden));
@@ -417,38 +417,19 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     { signal },
   );
 
-  canvas.addEventListener(
-    "webglcontextlost",
-    (event) => {
-      event.preventDefault(); // says that we can go on with a new context
-      engine = null;
-      problemOfEngine = LOST;
-      draw.ask();
-    },
-    { signal },
-  );
-  canvas.addEventListener(
-    "webglcontextrestored",
-    () => {
-      engine = createSlice2d(canvas);
-      coloured = "";
-      problemOfEngine = "";
-      draw.ask();
-    },
-    { signal },
-  );
-
-  const quiet = listen({
-    canvas,
-    store,
-    meta,
-    hand: (x, y, event) => painting.begin(x, y, event) ?? drawing.begin(x, y, event),
-    onHover(at) {
-      hover = at;
-      if (at !== null) drawing.hover(at.x, at.y);
-      draw.ask();
-    },
-  });
+  const listenTo = (canvas: HTMLElement): (() => void) =>
+    listen({
+      canvas,
+      store,
+      meta,
+      hand: (x, y, event) => painting.begin(x, y, event) ?? drawing.begin(x, y, event),
+      onHover(at) {
+        hover = at;
+        if (at !== null) drawing.hover(at.x, at.y);
+        draw.ask();
+      },
+    });
+  let quiet = listenTo(view.stage.canvas);
   const size = new ResizeObserver(() => {
     box = view.stage.element.getBoundingClientRect();
     draw.ask();
@@ -480,7 +461,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
       size.disconnect();
       draw.cancel();
       session.dispose();
-      engine?.dispose();
+      surface.dispose();
       picture?.dispose();
       shadow.replaceChildren();
     },

@@ -8,6 +8,7 @@ import {
   onNextFrame,
   patientText,
   planeOf,
+  renderer,
   straight,
   toPatient,
   toVoxel,
@@ -40,6 +41,8 @@ const SLAB_NAMES: readonly (readonly [Slab, string])[] = [
 const NO_PAN = { axial: [0, 0], coronal: [0, 0], sagittal: [0, 0] } as const;
 const HOW =
   "Click moves the crosshair · circles turn the planes · wheel scrolls · right drag: window · Shift drag moves · Ctrl + wheel zooms";
+const RESTS = 150; // ms without a movement
+const MOVING = 0.5; // share of the pixels along each side
 const NO_WEBGL = "Three planes need WebGL2, which this browser does not offer.";
 
 /** Show the planes in `host`, which is inside the viewer; returns how to take them away. */
@@ -104,15 +107,27 @@ function run(
   };
   let overMeta: SeriesMeta | null = label;
   let windowStart = store.get().window;
-  const longest = document.createElement("canvas").getContext("webgl2")?.getParameter(WebGL2RenderingContext.MAX_3D_TEXTURE_SIZE) as
-    number | undefined;
   const draw = onNextFrame(render);
+  // where a program draws WebGL, what moves is drawn with a part of the pixels, and sharp when it rests
+  const slow = renderer() !== "card";
+  let rest: ReturnType<typeof setTimeout> | undefined;
+  function change(next: Partial<Planes>): void {
+    planes = { ...planes, ...next };
+    moved();
+  }
+  function moved(): void {
+    clearTimeout(rest);
+    rest = !slow
+      ? undefined
+      : setTimeout(() => {
+          rest = undefined;
+          draw.ask();
+        }, RESTS);
+    draw.ask();
+  }
   const panes = createPanes({
     get: () => planes,
-    set(next) {
-      planes = next;
-      draw.ask();
-    },
+    set: change,
     focus: middle,
     pixelSize: () => pixelSize() * devicePixelRatio,
     step: Math.min(...meta.planes.map(({ spacing }) => spacing)),
@@ -148,7 +163,9 @@ function run(
       }, // prettier-ignore
       Math.round(box.width * devicePixelRatio),
       Math.round(box.height * devicePixelRatio),
+      rest === undefined ? 1 : MOVING,
     );
+    root.dataset["drawn"] = rest === undefined ? "sharp" : "draft";
     panes.draw();
     part(".where").textContent = patientText(planes.frame.center);
     part<HTMLSelectElement>("select.slab").value = planes.slab;
@@ -174,7 +191,7 @@ function run(
     if (next === null) return;
     const colors = next.segments.flatMap(({ number, color }) => (color === null ? [] : [[number, color] as const]));
     engine.setColors(new Map(colors), store.get().hidden);
-    await bring(loader, next, longest ?? 256, overAbort.signal, (placed) => {
+    await bring(loader, next, engine.longest, overAbort.signal, (placed) => {
       engine.setOver(placed, next.kind === "segmentation");
       draw.ask();
     });
@@ -205,10 +222,6 @@ function run(
 
   const slabs = part<HTMLSelectElement>("select.slab");
   slabs.append(...SLAB_NAMES.map(([value, text]) => new Option(text, value)));
-  const change = (next: Partial<Planes>): void => {
-    planes = { ...planes, ...next };
-    draw.ask();
-  };
   slabs.addEventListener("change", () => {
     change({ slab: slabs.value as Slab });
   });
@@ -221,13 +234,13 @@ function run(
   part(".straight").addEventListener("click", () => {
     change({ frame: straight(planes.frame.center), pan: NO_PAN, zoom: 1 });
   });
-  const unsubscribe = store.subscribe(draw.ask);
+  const unsubscribe = store.subscribe(moved);
   const size = new ResizeObserver(draw.ask);
   size.observe(root);
   bring(
     loader,
     meta,
-    longest ?? 256,
+    engine.longest,
     life.signal,
     (placed) => {
       engine.setImage(placed);
@@ -244,6 +257,7 @@ function run(
     overAbort.abort();
     unsubscribe();
     size.disconnect();
+    clearTimeout(rest);
     draw.cancel();
     engine.dispose();
     root.remove();

@@ -21,13 +21,13 @@ function bytesOf(meta: SeriesMeta, level: number): number {
   return AXES.reduce((size, axis) => size * lengthAlong(shape, axis, meta.dims), BYTES[meta.dtype] ?? 4);
 }
 
-/** The levels to load, coarse first: at most two, the last the finest that fits into memory and textures of `longest`. */
+/** The levels to load, a small one (or else the coarsest) first: at most two, the last the finest that fits into memory and textures. */
 export function levelsToLoad(meta: SeriesMeta, longest: number): number[] {
   const fits = (level: number, most: number): boolean =>
     bytesOf(meta, level) <= most && AXES.every((axis) => lengthAlong(meta.levels[level] ?? meta.shape, axis, meta.dims) <= longest);
   const all = meta.levels.map((_, level) => level);
   const best = all.find((level) => fits(level, MOST_BYTES));
-  const quick = all.find((level) => fits(level, FIRST_BYTES));
+  const quick = all.find((level) => fits(level, FIRST_BYTES)) ?? all.at(-1);
   if (best === undefined) return [];
   return quick === undefined || quick <= best ? [best] : [quick, best];
 }
