@@ -39,8 +39,8 @@ import chromium
 STEPS = 60
 PAGES = 3  # fresh pages whose first image is timed, after the session's first
 ITKWIDGETS = (
-    "itkwidgets is not here: its release (0.32) is for ipywidgets 7 and older JupyterLab, the previews after it (1.0a) need zarr < 3, "
-    "which cannot be beside our zarr 3, and load their viewer from the internet."
+    "itkwidgets is not here: pip takes its release (0.32), which is for ipywidgets 7 and an older JupyterLab; its newest preview (1.0a55) "
+    "takes zarr 2, which cannot be beside our zarr 3."
 )
 
 # Resolves with the times between frames while `act(step)` is done once a frame.
