@@ -47,7 +47,7 @@ def demo_password(environment: Mapping[str, str]) -> str:
 def place(c: Any, settings: Settings, environment: Mapping[str, str]) -> None:
     """Fill in JupyterHub's addresses, database, proxy and secrets. Raises `NotFoundError` or `InvalidInputError`."""
     kubernetes = _kubernetes(settings)
-    c.JupyterHub.bind_url = "http://:8000"
+    c.JupyterHub.bind_url = f"http://:8000{settings.listen.base_path}"
     c.JupyterHub.hub_bind_url = f"http://:{_HUB_PORT}"
     c.JupyterHub.hub_connect_url = kubernetes.hub_url
     c.JupyterHub.cookie_secret = _hexadecimal(environment, _COOKIE_SECRET)

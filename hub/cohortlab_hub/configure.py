@@ -40,7 +40,7 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
     if len(ports) != _PORTS:
         raise InvalidInputError(f"{PORTS_VARIABLE} needs {_PORTS} ports.")
     public, proxy_api, hub, service = ports
-    address = f"http://{_host(settings)}:{public}/"
+    address = f"http://{_host(settings)}:{public}{settings.listen.base_path}"
     state = settings.state / "hub"
 
     c.JupyterHub.bind_url = address
@@ -54,7 +54,7 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
         "demo_login": settings.login.kind == "demo",
         "not_separated": lambda _user: separation().reason,
     }
-    c.JupyterHub.default_url = "/hub/spawn"
+    c.JupyterHub.default_url = f"{settings.listen.base_path}hub/spawn"
     c.JupyterHub.shutdown_on_logout = False
     c.JupyterHub.services = [
         {
@@ -83,6 +83,9 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
 
     identity.login(c, settings, env, _demo_password(settings, env))
     sessions.configure(c, settings, f"{address}services/{SERVICE}/", hub)
+    from cohortlab_hub.pages.configure import configure as pages  # noqa: PLC0415 - handlers of the hub, which the service and the command do not need
+
+    pages(c, settings)
     if cluster.in_cluster(env):
         cluster.place(c, settings, env)
         c.JupyterHub.services[0] = cluster.service(settings, env, c.JupyterHub.services[0])

@@ -21,10 +21,11 @@ from cohortlab_hub.settings_parts import AccountName, File, FilePath, Folder, Id
 
 
 class Listen(Part):
-    """Where the proxy listens. `port` 0 takes a free one."""
+    """Where the proxy listens. `port` 0 takes a free one. `base_path`: below which path everything lies, with slashes around."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    base_path: str = Field(default="/", pattern=r"^/([a-z0-9][a-z0-9._-]*/)*$")
 
     @property
     def loopback(self) -> bool:
@@ -122,6 +123,7 @@ class Settings(Part):
     database_file: File | None = Field(default=None, description="A file with that URL, for one with a password.")
     hub_database_file: File | None = Field(default=None, description="A file with the URL of JupyterHub's own database.")
     steward_groups: list[GroupName] = ["stewards"]
+    operator_groups: list[GroupName] = ["operators"]
     trusted_keys: list[TrustedKey] = Field(min_length=1)
     sessions: Sessions = Sessions()
     profiles: dict[Identifier, Profile] = {}

@@ -124,7 +124,8 @@ def _wait_ready(hub: Child, settings: Settings, port: int, signals: Signals) -> 
         signals.check()
         if hub.code is not None:
             raise UnavailableError(f"JupyterHub did not start. The end of {hub.log}:\n{hub.last_words()}")
-        if _answers(settings.listen.host, port, "/hub/health") and _answers(settings.listen.host, port, f"/services/{SERVICE}/health"):
+        base = settings.listen.base_path
+        if all(_answers(settings.listen.host, port, base + path) for path in ("hub/health", f"services/{SERVICE}/health")):
             return
         signals.wait(0.2)
     raise UnavailableError(f"JupyterHub did not start within {_READY_SECONDS:.0f} s. The end of {hub.log}:\n{hub.last_words()}")
@@ -144,7 +145,7 @@ def _answers(host: str, port: int, path: str) -> bool:
 def _greet(settings: Settings, port: int, password: str, say: Say) -> None:
     host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
     say("")
-    say(f"{settings.title} is ready:  http://{host}:{port}/")
+    say(f"{settings.title} is ready:  http://{host}:{port}{settings.listen.base_path}")
     if settings.accounts:
         say(f"  accounts  {', '.join(settings.accounts)}")
         say(f"  password  {password}   (for all of them, until this workbench stops)")

@@ -31,6 +31,7 @@ def names(wheel: Path) -> list[str]:
         ("cohortlab/", "/__init__.py"),
         ("cohortlab_hub/", "/configure.py"),
         ("cohortlab_hub/templates/", "login.html"),
+        ("cohortlab_hub/locale/", "cohortlab.po"),
         ("cohortlab_hub/records/migrations/versions/", "0001_access_and_audit.py"),
         ("cohortlab/viewer/static/viewer.", ".js"),
         ("cohortlab/viewer/static/launch.", ".js"),

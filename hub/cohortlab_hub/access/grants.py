@@ -19,7 +19,7 @@ from cohortlab_hub.access.tables import GrantRow
 
 def _stateable(code: str) -> str:
     if code not in STATED:
-        raise PydanticCustomError("modifier", "A grant states modifiers of the DUO: {known}.", {"known": ", ".join(sorted(STATED))})
+        raise PydanticCustomError("modifier", "A grant states these modifiers: {known}.", {"known": ", ".join(sorted(STATED))})
     return code
 
 
@@ -84,20 +84,37 @@ def _of(person: Person) -> ColumnElement[bool]:
     )
 
 
+def found(session: Session, grant_id: str) -> GrantRecord | None:
+    """The grant of that id, None for none."""
+    row = session.get(GrantRow, grant_id)
+    return None if row is None else as_record(row)
+
+
 def grants_of(session: Session, person: Person) -> list[Grant]:
     """All grants that concern `person`, ended and revoked ones too, since a refusal tells of them."""
     return [as_rule(row) for row in session.scalars(select(GrantRow).where(_of(person)))]
 
 
 def listed(
-    session: Session, person: Person | None = None, dataset: str | None = None, *, limit: int = 100, offset: int = 0
+    session: Session,
+    person: Person | None = None,
+    dataset: str | None = None,
+    *,
+    subject: str | None = None,
+    holding: datetime | None = None,
+    limit: int = 100,
+    offset: int = 0,
 ) -> list[GrantRecord]:
-    """Grants, newest first; of one person, or on one dataset, or all."""
+    """Grants, newest first; of one person, on one dataset, to the person or group `subject`, those that hold at `holding`; or all."""
     query = select(GrantRow).order_by(GrantRow.granted_at.desc(), GrantRow.id).limit(limit).offset(offset)
     if person is not None:
         query = query.where(_of(person))
     if dataset is not None:
         query = query.where(GrantRow.dataset == dataset)
+    if subject is not None:
+        query = query.where(GrantRow.subject == subject)
+    if holding is not None:
+        query = query.where(GrantRow.revoked_at.is_(None), or_(GrantRow.until.is_(None), GrantRow.until > holding))
     return [as_record(row) for row in session.scalars(query)]
 
 

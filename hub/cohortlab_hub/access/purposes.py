@@ -62,16 +62,16 @@ _FORBIDS = {  # modifier -> (purposes that it forbids, what it says)
 }
 TIME, PERSONS = "DUO:0000025", "DUO:0000026"
 _NEEDS = {  # modifier -> what to do about a grant that does not state it
-    "DUO:0000012": "Show a data steward that your research is of the kind that is allowed",
-    "DUO:0000018": "Show a data steward that your organisation and your use are not for profit",
-    "DUO:0000020": "Agree on the collaboration with the data's provider, and send that to a data steward",
-    "DUO:0000021": "Send your ethics approval to a data steward",
-    "DUO:0000022": "Tell a data steward from where you will work",
-    TIME: "Ask a data steward for a grant with the agreed end",
-    PERSONS: "Ask a data steward for a grant in your own name, a group's is not enough",
-    "DUO:0000027": "Tell a data steward which approved project it is for",
-    "DUO:0000028": "Show a data steward that you belong to an approved institution",
-    "DUO:0000045": "Show a data steward that your organisation is not for profit",
+    "DUO:0000012": "Show a data steward that your research is of the kind that is allowed.",
+    "DUO:0000018": "Show a data steward that your organisation and your use are not for profit.",
+    "DUO:0000020": "Agree on the collaboration with the data's provider, and send that to a data steward.",
+    "DUO:0000021": "Send your ethics approval to a data steward.",
+    "DUO:0000022": "Tell a data steward from where you will work.",
+    TIME: "Ask a data steward for a grant with the agreed end.",
+    PERSONS: "Ask a data steward for a grant in your own name, a group's is not enough.",
+    "DUO:0000027": "Tell a data steward which approved project it is for.",
+    "DUO:0000028": "Show a data steward that you belong to an approved institution.",
+    "DUO:0000045": "Show a data steward that your organisation is not for profit.",
 }
 STATED = frozenset(_NEEDS) - {TIME, PERSONS}
 """Modifiers that a grant states as fulfilled."""

@@ -135,9 +135,9 @@ def decide(
     ends = {grant.id: _earliest([grant.until, grant.revoked_at]) for grant in left}
     longest = max(left, key=lambda grant: (ends[grant.id] is None, ends[grant.id] or now, grant.id))
     end = ends[longest.id]
-    until = f" until {_day(end)}" if end else ""
     promised = purposes.obligations(dataset.use)
-    return Decision(True, f"Granted: {_ALLOWS[condition]}{until}.", until=end, grant=longest.id, obligations=promised)
+    reason = f"Granted: {_ALLOWS[condition]} until {_day(end)}." if end else f"Granted: {_ALLOWS[condition]}."
+    return Decision(True, reason, until=end, grant=longest.id, obligations=promised)
 
 
 def leases(
@@ -177,8 +177,9 @@ def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
 
 def _revoked(grants: list[Grant]) -> str:
     moment, last = max(((grant.revoked_at, grant) for grant in grants if grant.revoked_at), key=lambda pair: pair[0])
-    why = f": {last.revoked_reason.rstrip('.')}" if last.revoked_reason else ""
-    return f"Your grant for {last.dataset} was revoked on {_day(moment)}{why}. {_ASK}"
+    if not last.revoked_reason:
+        return f"Your grant for {last.dataset} was revoked on {_day(moment)}. {_ASK}"
+    return f"Your grant for {last.dataset} was revoked on {_day(moment)}: {last.revoked_reason.rstrip('.')}. {_ASK}"
 
 
 def _ended(grants: list[Grant]) -> str:
@@ -213,7 +214,7 @@ def _unfulfilled(grants: list[Grant], lacking: Mapping[str, tuple[str, ...]]) ->
     """Of the grant that lacks least: what it does not state, and what to do."""
     nearest = min(grants, key=lambda grant: (len(lacking[grant.id]), grant.id))
     said, todo = zip(*map(purposes.advice, lacking[nearest.id]), strict=True)
-    return f"Refused: {nearest.dataset} has terms that your grant does not state as fulfilled: {', '.join(said)}. {'. '.join(todo)}."
+    return f"Refused: {nearest.dataset} has terms that your grant does not state as fulfilled: {', '.join(said)}. {' '.join(todo)}"
 
 
 def _day(moment: datetime) -> str:

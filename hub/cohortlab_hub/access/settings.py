@@ -62,6 +62,9 @@ class Access(Part):
     """Access. `grace_seconds`: from the warning to the stop of a session whose lease has ended; for cause it is 0."""
 
     grace_seconds: int = Field(default=300, ge=0, le=3600)
+    contact: str | None = Field(
+        default=None, pattern=r"^(https?://|mailto:)[^\s]+$", description="Where people ask for access: a web page, or mailto: an address."
+    )
     check_seconds: int = Field(default=5, ge=1, le=30, description="How often running sessions' leases are decided again.")
     diseases: dict[DiseaseCode, Disease] = {}
     negotiators: dict[Identifier, Negotiator] = {}

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from cohortlab.errors import NotFoundError
 from cohortlab.store.contracts import SCHEMA_VERSION, AccessCondition, SeriesAttributes
-from cohortlab_hub.access import Decision, Person, decide
+from cohortlab_hub.access import Decision, Person
+from cohortlab_hub.access.best import best as most
 from cohortlab_hub.access.projects import purposes_of
 from cohortlab_hub.access.purposes import obligations
 from cohortlab_hub.catalogue.entries import Catalogue, Entry
@@ -20,7 +21,6 @@ from cohortlab_hub.settings import Settings
 
 router = APIRouter(tags=["catalogue"])
 _LEAST = 5  # fewer series than that of a kind, where the data stays at its sites, are not counted to people
-_CONDITIONS = (AccessCondition.DOWNLOAD, AccessCondition.IN_SITU_PROCESSING, AccessCondition.REMOTE_PROCESSING)
 
 
 class DatasetAnswer(BaseModel):
@@ -91,16 +91,7 @@ class _Me:
 
     def best(self, entry: Entry) -> tuple[AccessCondition | None, Decision]:
         """What is allowed at most, for any of the caller's purposes; else the refusal of the least."""
-        refused: Decision | None = None
-        for condition in _CONDITIONS:
-            for purpose in self.purposes:
-                decision = decide(self.grants, self.person, entry.terms, purpose=purpose, condition=condition, now=self.now)
-                if decision.allowed:
-                    return condition, decision
-                refused = decision
-        if refused is None:
-            raise NotFoundError("Nothing was decided.")
-        return None, refused
+        return most(self.grants, self.person, entry.terms, self.purposes, self.now)
 
 
 def _me(caller: Caller, database: Database, request: Request) -> _Me:

@@ -20,10 +20,16 @@ def configure(c: Any, settings: Settings, service_url: str, hub_port: int) -> No
 
 
 def _local(c: Any, settings: Settings, service_url: str) -> None:
+    from cohortlab_hub.sessions.pages import options_form, options_from_form  # noqa: PLC0415 - the handlers' rooms are the hub's alone
+    from cohortlab_hub.sessions.profiled import apply_options  # noqa: PLC0415 - as above
+
     c.JupyterHub.cleanup_servers = True  # a local session ends with its hub
     c.JupyterHub.spawner_class = "cohortlab_hub.sessions.local.LocalSpawner"
     c.LocalSpawner.settings = settings
     c.LocalSpawner.service_url = service_url
+    c.LocalSpawner.options_form = options_form
+    c.LocalSpawner.options_from_form = options_from_form
+    c.LocalSpawner.apply_user_options = apply_options
     c.LocalSpawner.default_url = "/lab"
     c.LocalSpawner.notebook_dir = ""
     c.LocalSpawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH"]
@@ -35,8 +41,9 @@ def _local(c: Any, settings: Settings, service_url: str) -> None:
 
 
 def _kubernetes(c: Any, settings: Settings, hub_port: int) -> None:
-    from cohortlab_hub.sessions.kubernetes import KubernetesSpawner, apply_options  # noqa: PLC0415 - a local hub needs no cluster's client
+    from cohortlab_hub.sessions.kubernetes import KubernetesSpawner  # noqa: PLC0415 - a local hub needs no cluster's client
     from cohortlab_hub.sessions.pages import at_once, options_form, options_from_form  # noqa: PLC0415 - as above
+    from cohortlab_hub.sessions.profiled import apply_options  # noqa: PLC0415 - as above
 
     kubernetes = settings.kubernetes
     if kubernetes is None:

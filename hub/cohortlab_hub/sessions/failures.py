@@ -8,10 +8,10 @@ where the pod's PodScheduled condition says that there is no GPU. An event is on
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from jupyterhub.spawner import SpawnException
 
@@ -35,6 +35,26 @@ class Failure:
     detail: str = ""
     patience: float = 0.0
 
+    def shown(self, say: Callable[[str], str] = str) -> str:
+        """As HTML: the sentence, what to do, and the detail folded; `say` puts a sentence into the reader's language."""
+        text = f'<span class="start-failure">{html.escape(say(self.sentence))}</span> <span>{html.escape(say(self.hint))}</span>'
+        if self.detail:
+            text += f"<details><summary>{html.escape(say('Technical detail'))}</summary><pre>{html.escape(self.detail)}</pre></details>"
+        return text
+
+
+class Shown(str):
+    """A failure's HTML in English, which a page that speaks another language makes anew from `failure`."""
+
+    __slots__ = ("failure",)
+    failure: Failure
+
+    def __new__(cls, failure: Failure) -> Self:
+        """Of `failure`."""
+        made = super().__new__(cls, failure.shown())
+        made.failure = failure
+        return made
+
 
 class StartFailedError(SpawnException):  # type: ignore[misc]  # jupyterhub has no types
     """A start that failed, as JupyterHub shows it: the sentence, what to do, and the detail folded."""
@@ -42,9 +62,7 @@ class StartFailedError(SpawnException):  # type: ignore[misc]  # jupyterhub has 
     def __init__(self, failure: Failure, status: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE) -> None:
         self.failure = failure
         text = f"{failure.sentence} {failure.hint}".strip()
-        shown = f'<span class="start-failure">{html.escape(failure.sentence)}</span> <span>{html.escape(failure.hint)}</span>'
-        if failure.detail:
-            shown += f"<details><summary>Technical detail</summary><pre>{html.escape(failure.detail)}</pre></details>"
+        shown = Shown(failure)
         super().__init__(text, reason=failure.code, log_message=f"{text} [{failure.detail}]", message_html=shown, status_code=int(status))
         # what the page of a start that failed earlier, and the event stream, show
         self.jupyterhub_message, self.jupyterhub_html_message = text, shown

@@ -15,8 +15,10 @@ from tornado import web
 
 from cohortlab.errors import CohortlabError, NotFoundError, RefusedError
 from cohortlab_hub.sessions import gpus, notices, profiles
+from cohortlab_hub.sessions.notices import Notice
 from cohortlab_hub.sessions.room import Room
 from cohortlab_hub.settings import Settings
+from cohortlab_hub.texts import of_request, said
 
 
 def handlers(settings: Settings) -> list[tuple[str, type, dict[str, Any]]]:
@@ -52,6 +54,11 @@ class _Handler(APIHandler):  # type: ignore[misc]  # jupyterhub has no types
         except CohortlabError as error:
             raise web.HTTPError(HTTPStatus.FORBIDDEN, str(error)) from None
 
+    def told(self, found: list[Notice]) -> list[dict[str, Any]]:
+        """Notices for a page, in its language."""
+        language = of_request(self)
+        return [notice.model_dump(mode="json") | {"message": said(notice.message, language)} for notice in found]
+
     def me(self) -> Any:
         """Who asks. Raises 403 for nobody, and for a service."""
         user = self.current_user
@@ -67,7 +74,7 @@ class Notices(_Handler):
         """The notices, the most urgent first."""
         name = self.me().name
         found = await self.do(lambda database: notices.shown(database, name, datetime.now(UTC)))
-        self.finish(json.dumps([notice.model_dump(mode="json") for notice in found]))
+        self.finish(json.dumps(self.told(found)))
 
 
 class Overview(_Handler):
@@ -92,8 +99,7 @@ class Overview(_Handler):
                         "estimate": mine.estimate.isoformat() if mine and mine.estimate else None,
                     }
                 )
-            told = [notice.model_dump(mode="json") for notice in notices.shown(database, name, datetime.now(UTC))]
-            return {"notices": told, "gpus": kinds}
+            return {"notices": self.told(notices.shown(database, name, datetime.now(UTC))), "gpus": kinds}
 
         self.finish(json.dumps(await self.do(look)))
 

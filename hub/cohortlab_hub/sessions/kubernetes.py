@@ -20,14 +20,13 @@ from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
 from traitlets import Dict, Instance, default
 
-from cohortlab.errors import CohortlabError
 from cohortlab_hub.access import Person
 from cohortlab_hub.access.projects import purpose_of
-from cohortlab_hub.sessions import failures, gpus, leases, pods, profiles
+from cohortlab_hub.sessions import failures, gpus, leases, pods
 from cohortlab_hub.sessions.failures import StartFailedError
 from cohortlab_hub.sessions.gpus import GpuPod
-from cohortlab_hub.sessions.keeper import Life
 from cohortlab_hub.sessions.pods import Session
+from cohortlab_hub.sessions.profiled import apply_options, life, notes, person_of
 from cohortlab_hub.sessions.profiles import PERSONAL, Choice
 from cohortlab_hub.sessions.queue import Place, Start
 from cohortlab_hub.sessions.room import Room, Running, Waiter
@@ -39,31 +38,13 @@ _CREATE_SECONDS, _TRIES = 20.0, 4
 _RETRY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-class NoProfileError(SpawnException):  # type: ignore[misc]  # jupyterhub has no types
-    """A start asked for what its user may not have."""
-
-    def __init__(self, error: CohortlabError) -> None:
-        super().__init__(str(error), reason="profile", status_code=int(HTTPStatus.FORBIDDEN))
-        self.jupyterhub_message = str(error)
-
-
-class LeftQueueError(SpawnException):  # type: ignore[misc]  # as above
+class LeftQueueError(SpawnException):  # type: ignore[misc]  # jupyterhub has no types
     """The user left the queue."""
 
     def __init__(self) -> None:
         text = "You left the queue. Nothing was started."
         super().__init__(text, reason="left-queue", status_code=int(HTTPStatus.CONFLICT))
         self.jupyterhub_message = text
-
-
-def apply_options(spawner: "KubernetesSpawner", options: Mapping[str, Any]) -> None:
-    """JupyterHub's `apply_user_options`: what the start asks for. Raises `NoProfileError`."""
-    spawner.orm_spawner.user_options = {}  # a start that fails leaves nothing to the next
-    try:
-        spawner.choice = profiles.choose(options, spawner.settings, spawner.user.name, spawner.person.groups)
-    except CohortlabError as error:
-        raise NoProfileError(error) from None
-    spawner.user_options = {"profile": spawner.choice.name, "project": spawner.choice.project}
 
 
 class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
@@ -98,7 +79,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
     @property
     def person(self) -> Person:
         """Whose session it is."""
-        return Person(self.user.name, frozenset(group.name for group in self.user.groups))
+        return person_of(self)
 
     @property
     def _session(self) -> Session:
@@ -182,16 +163,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
             lambda database: leases.open_for(database, catalogue, person, choice.profile, server=self.name, purpose=purpose)
         )
         now, longest = datetime.now(UTC), choice.profile.max_hours
-        self.kept = {
-            **self.kept,
-            "profile": choice.name,
-            "project": choice.project,
-            "mounted": sorted(table),
-            "started": now.isoformat(),
-            "idle_minutes": choice.profile.idle_minutes,
-            "max_hours": longest,
-            "extend_hours": choice.profile.extend_hours,
-        }
+        self.kept = {**self.kept, **notes(choice, table, now)}
         ticket = self.kept.get("ticket")
         if ticket and longest:
             await self.room.transact(lambda database: gpus.ends(database, ticket, now + timedelta(hours=longest)))
@@ -323,7 +295,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
                     continue
                 await heard.wait()
         key, told = f"{self.namespace}/{self.pod_name}", 0
-        yield {"progress": 20, "message": "Asking the cluster for your session.", "queue": None}
+        yield {"progress": 20, "message": "Asking the cluster for your session.", "key": "asking", "queue": None}
         with self.event_reflector.listen(key) as heard:
             while self._start_future is not None and not self._start_future.done():
                 heard.clear()
@@ -342,19 +314,7 @@ class KubernetesSpawner(KubeSpawner):  # type: ignore[misc]  # as above
         """As the room sees it."""
         if not self.active:
             return None
-        life = None
-        kept = self.kept
-        if self.ready and "started" in kept:
-            activity = self.orm_spawner.last_activity
-            started = datetime.fromisoformat(kept["started"])
-            life = Life(
-                started=started,
-                last_activity=activity.replace(tzinfo=UTC) if activity else started,
-                idle=timedelta(minutes=kept["idle_minutes"]) if kept.get("idle_minutes") else None,
-                longest=timedelta(hours=kept["max_hours"]) if kept.get("max_hours") else None,
-                extend=timedelta(hours=kept.get("extend_hours") or 0),
-            )
-        return Running(self.user.name, self.name, self.ready, life, kept.get("ticket"))
+        return Running(self.user.name, self.name, self.ready, life(self), self.kept.get("ticket"))
 
     async def end(self, why: str) -> None:
         """Stop the session and tell JupyterHub, as if it had ended by itself."""

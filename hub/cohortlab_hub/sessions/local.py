@@ -1,4 +1,4 @@
-"""`LocalSpawner`: sessions as processes on this machine, with the same leases as sessions in a cluster.
+"""`LocalSpawner`: sessions as processes on this machine, with the same leases, profiles and limits as sessions in a cluster.
 
 At a start it computes the person's leases, mounts the stores that verify, and starts JupyterLab through
 `cohortlab_hub.sessions.isolate`. Where the machine cannot separate processes, ``datasets/`` holds links to the stores
@@ -19,23 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from sqlalchemy.orm import Session, sessionmaker
 from traitlets import Dict, Instance, Unicode
 
 from cohortlab.errors import RefusedError
-from cohortlab.store.contracts import AccessCondition
-from cohortlab_hub import audit, records
-from cohortlab_hub.access import Person, leases
-from cohortlab_hub.access.held import open_leases
 from cohortlab_hub.access.projects import purpose_of
-from cohortlab_hub.catalogue import Catalogue
-from cohortlab_hub.sessions import mounts, separation
+from cohortlab_hub.sessions import leases, mounts, profiled, separation
 from cohortlab_hub.sessions.isolate import die_with_parent
+from cohortlab_hub.sessions.profiles import PERSONAL, Choice
 from cohortlab_hub.sessions.room import Room, Running
 from cohortlab_hub.sessions.slugs import slug
 from cohortlab_hub.settings import Settings
 
-_CONDITION = AccessCondition.IN_SITU_PROCESSING
 _WRITE = 0o222
 
 
@@ -44,47 +38,27 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
 
     settings = Instance(Settings, config=True, help="The workbench's settings.")
     service_url = Unicode(config=True, help="Public base URL of the hub's service, for sessions.")
-    mounted = Dict(help="Dataset id -> folder of its store, in the running session.")
+    kept = Dict(help="What is known of the running session: its profile, limits and datasets.")
+    choice: Choice | None = None
     waiter = None  # here nobody waits for a GPU
 
-    _shared: tuple[sessionmaker[Session], Catalogue] | None = None
-
-    @property
-    def _records(self) -> sessionmaker[Session]:
-        return self._of_hub()[0]
-
-    @property
-    def _catalogue(self) -> Catalogue:
-        return self._of_hub()[1]
-
-    def _of_hub(self) -> tuple[sessionmaker[Session], Catalogue]:
-        if LocalSpawner._shared is None:
-            engine = records.engine(self.settings.database_url)
-            LocalSpawner._shared = sessionmaker(engine, expire_on_commit=False), Catalogue(self.settings)
-        return LocalSpawner._shared
-
-    @property
-    def _person(self) -> Person:
-        return Person(self.user.name, frozenset(group.name for group in self.user.groups))
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        if self.user is not None:
+            self.room.spawners[self.user.name, self.name] = self
 
     @property
     def home(self) -> Path:
         """The person's home."""
         return self.settings.state / "homes" / slug(self.user.name)
 
-    def _open(self, person: Person) -> dict[str, Path]:
+    async def _open(self, choice: Choice) -> dict[str, Path]:
         """The mount table now; its leases recorded, with the grants that they rest on. Raises `RefusedError` for another's project."""
-        now, served = datetime.now(UTC), self._catalogue.served()
-        purpose = purpose_of(self.settings, person, self.user_options.get("project"))
-        with self._records.begin() as database:
-            grants = self._catalogue.grants(database, person)
-            held = leases(grants, person, [entry.terms for entry in served], purpose=purpose, condition=_CONDITION, now=now)
-            table = mounts.mount_table(held, {entry.id: entry.store for entry in served if entry.store is not None})
-            held = [lease for lease in held if lease.dataset in table]
-            open_leases(database, person.name, self.name, held, now, purpose=purpose)
-            details = {"server": self.name, "purpose": purpose, "grants": {lease.dataset: lease.grant for lease in held}}
-            audit.record(database, person.name, "session.start", person.name, details)
-        return table
+        person, catalogue = profiled.person_of(self), self.room.catalogue  # JupyterHub's own objects stay in this thread
+        purpose = purpose_of(self.settings, person, None if choice.project.startswith(PERSONAL) else choice.project)
+        return await self.room.transact(
+            lambda database: leases.open_for(database, catalogue, person, choice.profile, server=self.name, purpose=purpose)
+        )
 
     @property
     def room(self) -> Room:
@@ -92,8 +66,8 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         return Room.of(self.settings)
 
     def seen(self) -> Running | None:
-        """As the room sees it: it is stopped when its user was told so, and has no limits of its own."""
-        return Running(self.user.name, self.name, self.ready, None) if self.active else None
+        """As the room sees it."""
+        return Running(self.user.name, self.name, self.ready, profiled.life(self)) if self.active else None
 
     async def end(self, why: str) -> None:
         """Stop the session and tell JupyterHub, as if it had ended by itself."""
@@ -103,16 +77,18 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
 
     async def start(self) -> tuple[str, int]:
         """Start the session; (address, port). Raises `RuntimeError` with a sentence for the user when it may not."""
-        self.room.spawners[self.user.name, self.name] = self
         self.room.open()
         apart = await asyncio.to_thread(separation.separation)
         if not apart.possible and self.settings.sessions.isolate == "required":
             raise RuntimeError(f"Sessions cannot be separated on this machine: {apart.reason}")
+        choice = self.choice
+        if choice is None:
+            raise RuntimeError("It was not said which profile to start.")
         try:
-            table = await asyncio.to_thread(self._open, self._person)
+            table = await self._open(choice)
         except RefusedError as error:
             raise RuntimeError(str(error)) from None
-        self.mounted = {name: str(store) for name, store in table.items()}
+        self.kept = profiled.notes(choice, table, datetime.now(UTC))
         prepare_home(self.home, {} if apart.possible else table)
         self.home_dir = str(self.home)
         single = [sys.executable, "-m", "jupyterhub.singleuser"]
@@ -129,6 +105,7 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         with log.open("ab") as output:
             self.popen_kwargs = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             address: tuple[str, int] = await super().start()
+        self.orm_spawner.user_options = dict(self.user_options)
         return address
 
     def make_preexec_fn(self, name: str) -> Any:  # noqa: ARG002 - jupyterhub's signature
@@ -166,22 +143,24 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         env["COHORTLAB_DATASETS"] = str(self.home / "datasets")
         env["COHORTLAB_TRUSTED_KEYS"] = ",".join(self.settings.trusted_keys)
         env["COHORTLAB_SERVICE_URL"] = self.service_url
-        return env
+        env["JUPYTERHUB_ACTIVITY_INTERVAL"] = "60"  # seconds: well below any idle limit and its warning
+        return env | (self.choice.profile.environment if self.choice is not None else {})
 
     def get_state(self) -> dict[str, Any]:
         """What a restarted hub must know of the session."""
-        return {**super().get_state(), **({"mounted": dict(self.mounted)} if self.mounted else {})}
+        return {**super().get_state(), **({"kept": dict(self.kept)} if self.kept else {})}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a session that an earlier hub started."""
         super().load_state(state)
-        self.mounted = dict(state.get("mounted", {}))
+        self.kept = dict(state.get("kept", {}))
 
     def clear_state(self) -> None:
         """The session has ended, or a new one begins."""
         super().clear_state()
+        self.kept = {}
+        self.orm_spawner.user_options = {}
         self.room.close(self.user.name, self.name, None)
-        self.mounted = {}
 
 
 def prepare_home(home: Path, links: Mapping[str, Path]) -> None:

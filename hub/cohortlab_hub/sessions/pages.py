@@ -2,29 +2,41 @@
 
 import base64
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader
+from typing import Any, Self
 
 from cohortlab_hub.sessions import gpus, profiles
+from cohortlab_hub.sessions.profiled import person_of
 from cohortlab_hub.sessions.settings import Profile
 from cohortlab_hub.settings import Settings
 
-if TYPE_CHECKING:
-    from cohortlab_hub.sessions.kubernetes import KubernetesSpawner
-
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".webp": "image/webp"}
-_TEMPLATES = Environment(loader=FileSystemLoader(str(files("cohortlab_hub") / "templates")), autoescape=True)
 
 
-async def options_form(spawner: "KubernetesSpawner") -> str:
-    """The form of `spawner`'s user: the profiles that they may use, with how many GPUs are free."""
-    person, settings = spawner.person, spawner.settings
-    offered = profiles.offered(settings.profiles, person.groups)
+class Form(str):
+    """What the form shows. JupyterHub takes it for the form's HTML; ``spawn.html`` draws it, in the language of its reader."""
+
+    __slots__ = ("on_cluster", "profiles", "projects")
+
+    def __new__(cls, profiles: list[dict[str, Any]], projects: list[str], *, on_cluster: bool) -> Self:
+        """With these `profiles` and `projects` to choose between."""
+        made = super().__new__(cls, "profiles")
+        made.profiles, made.projects, made.on_cluster = profiles, projects, on_cluster
+        return made
+
+    profiles: list[dict[str, Any]]
+    projects: list[str]
+    on_cluster: bool
+
+
+async def options_form(spawner: Any) -> str:
+    """The form of `spawner`'s user: the profiles that they may use, with how many GPUs are free; empty: there is nothing to choose."""
+    person, settings = person_of(spawner), spawner.settings
+    offered = profiles.offered(profiles.known(settings), person.groups)
+    joined = profiles.projects(settings, person.name, person.groups)
+    if not settings.profiles and len(joined) < 2:  # noqa: PLR2004 - nothing to choose between: no form, the session starts
+        return ""
     if not offered:
-        return _TEMPLATES.get_template("profiles.html").render(profiles=[], projects=[])
+        return Form([], [], on_cluster=False)
     free = await spawner.room.transact(gpus.free)
     waiting = await spawner.room.transact(gpus.tickets)
     queued = {kind: sum(row.kind == kind and row.state == gpus.WAITING for row in waiting) for kind in settings.gpus}
@@ -43,8 +55,7 @@ async def options_form(spawner: "KubernetesSpawner") -> str:
                 "queued": queued[kind],
             }
         shown.append({"name": name, "profile": profile, "gpu": gpu, "picture": picture(profile)})
-    joined = profiles.projects(settings, person.name, person.groups)
-    return _TEMPLATES.get_template("profiles.html").render(profiles=shown, projects=joined, now=datetime.now(UTC))
+    return Form(shown, joined, on_cluster=settings.kubernetes is not None)
 
 
 def at_once(settings: Settings) -> Callable[[Any], list[tuple[str, str]]]:

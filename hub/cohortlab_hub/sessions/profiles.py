@@ -22,6 +22,14 @@ class Choice:
     project: str
 
 
+_PLAIN = {"session": Profile(title="A session", idle_minutes=0)}
+
+
+def known(settings: Settings) -> Mapping[str, Profile]:
+    """The profiles that there are. Sessions of this machine need none in the file: there is a plain one then, without limits."""
+    return settings.profiles if settings.profiles or settings.kubernetes is not None else _PLAIN
+
+
 def offered(profiles: Mapping[str, Profile], groups: Collection[str]) -> dict[str, Profile]:
     """The profiles that somebody in `groups` may use, in the file's order."""
     return {name: profile for name, profile in profiles.items() if profile.open_to(groups)}
@@ -35,12 +43,19 @@ def projects(settings: Settings, person: str, groups: Collection[str]) -> list[s
     return sorted(name for name, project in known if person in project.members or not set(project.groups).isdisjoint(groups))
 
 
+def bookable(settings: Settings, person: str, groups: Collection[str]) -> list[str]:
+    """The projects that `person` may book GPUs for: all for those who book for others, else their own."""
+    known_ones = settings.federation.projects if settings.federation else {}
+    anybodys = not set(groups).isdisjoint(settings.queue.booking_groups)
+    return sorted(known_ones) if anybodys else projects(settings, person, groups)
+
+
 def choose(options: Mapping[str, Any], settings: Settings, person: str, groups: Collection[str]) -> Choice:
     """The profile that `options` of a start name, or the first one. Raises `RefusedError` with what may be asked for.
 
     A profile that is not there and one that is not for this person are refused in the same words.
     """
-    mine = offered(settings.profiles, groups)
+    mine = offered(known(settings), groups)
     if not mine:
         raise RefusedError("There is no profile that you may use.", hint="Ask whoever runs this workbench for access to one.")
     unknown = sorted(str(key) for key in set(options) - _KEYS)

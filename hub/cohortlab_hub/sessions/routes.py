@@ -87,7 +87,7 @@ def my_profiles(caller: Caller, database: Database, settings: Workbench) -> list
     """The kinds of session that I may start."""
     free = gpus.free(database)
     made = []
-    for name, profile in profiles.offered(settings.profiles, person(caller).groups).items():
+    for name, profile in profiles.offered(profiles.known(settings), person(caller).groups).items():
         gpu = None
         if profile.gpu is not None:
             kind, known = settings.gpus[profile.gpu.kind], free.get(profile.gpu.kind)
@@ -175,9 +175,7 @@ def _may_book(caller: Principal, settings: Settings, project: str) -> None:
     known = settings.federation.projects if settings.federation else {}
     if project not in known:
         raise NotFoundError(f"There is no project {project}.")
-    if not caller.groups.isdisjoint(settings.queue.booking_groups):
-        return
-    if project not in profiles.projects(settings, caller.name, caller.groups):
+    if project not in profiles.bookable(settings, caller.name, caller.groups):
         raise RefusedError("You book for your own projects only.", hint="Ask a trainer, or a member of that project.")
 
 

@@ -222,6 +222,8 @@ def wrong_names(settings: "Settings") -> list[tuple[str, str]]:
         here = f"profiles.{name}"
         if profile.gpu is not None and profile.gpu.kind not in settings.gpus:
             problems.append((f"{here}.gpu.kind", f"There is no kind {profile.gpu.kind} under gpus."))
+        elif profile.gpu is not None and settings.kubernetes is None:
+            problems.append((f"{here}.gpu", "GPUs are shared out on Kubernetes only: sessions of this machine see what the machine has."))
         problems += [
             (f"{here}.datasets.{number}", f"There is no dataset {dataset}.")
             for number, dataset in enumerate(profile.datasets or [])

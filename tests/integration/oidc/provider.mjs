@@ -26,7 +26,7 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   claims: {
     openid: ['sub'],
-    profile: ['preferred_username', 'groups'],
+    profile: ['name', 'preferred_username', 'given_name', 'family_name', 'groups', 'realm_access', 'resource_access'],
     eduperson_entitlement: ['eduperson_entitlement'],
     ga4gh_passport_v1: ['ga4gh_passport_v1'],
   },

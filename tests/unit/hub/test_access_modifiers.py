@@ -111,5 +111,5 @@ def test_every_modifier_is_enforced_or_told_as_a_promise():
 
 @pytest.mark.parametrize("code", ["DUO:0000042", TS, US, "DUO:21", "irb"])
 def test_a_grant_states_only_what_can_be_stated(code):
-    with pytest.raises(ValidationError, match="A grant states modifiers"):
+    with pytest.raises(ValidationError, match="A grant states these modifiers"):
         NewGrant(subject="ana", dataset="scans", reason="study", fulfils=[code])

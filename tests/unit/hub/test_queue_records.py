@@ -45,10 +45,11 @@ def app(tmp_path):
         "federation": {"key": "key", "projects": {"lung": {"members": ["ana"]}, "course": {}}},
         "gpus": {"a100": {"title": "A100", "total": 2}},
         "profiles": {
-            "small": {"title": "Small"},
-            "gpu": {"gpu": {"kind": "a100"}},
-            "hidden": {"groups": ["trainers"]},
+            "small": {"title": "Small", "image": "session"},
+            "gpu": {"gpu": {"kind": "a100"}, "image": "session"},
+            "hidden": {"groups": ["trainers"], "image": "session"},
         },
+        "kubernetes": {"namespace": "s", "hub_url": "http://hub:1", "service_url": "http://proxy/s/", "images_by_tag": True},
     }
     file = tmp_path / "workbench.yaml"
     file.write_text(yaml.safe_dump(document, sort_keys=False))

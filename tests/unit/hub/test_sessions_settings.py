@@ -69,6 +69,7 @@ WRONG = [  # (path in the file, what is put there, path of the error, words of i
     ("profiles.small.image", "registry.example.org/session:latest", "profiles.small.image", "by its digest"),
     ("profiles.small.image", None, "profiles.small.image", "each profile needs an image"),
     ("profiles.gpu.gpu.kind", "h100", "profiles.gpu.gpu.kind", "no kind h100"),
+    ("kubernetes", None, "profiles.gpu.gpu", "shared out on Kubernetes only"),
     ("profiles.gpu.gpu.count", 0, "profiles.gpu.gpu.count", "greater than or equal to 1"),
     ("profiles.gpu.datasets", ["films"], "profiles.gpu.datasets.0", "no dataset films"),
     ("profiles.small.memory", "8 GB", "profiles.small.memory", "like 8Gi"),
