@@ -73,7 +73,7 @@ def test_notices_are_asked_for_with_the_sessions_token(hub, tmp_path):
         assert (refused.status_code, refused.json()["detail"]) == (403, "This stop cannot be put off.")
         assert httpx.post(f"{url}/..%2f..%2fgrants/extend", headers=mine, trust_env=False).status_code == 404
     base = "/services/cohortlab/api/v1/sessions/self/notices"
-    assert [(method, path) for method, path, _ in asked] == [
+    assert [(method, path) for method, path, _ in asked if path.startswith(base)] == [  # the viewer asks for leases beside
         ("GET", f"{base}?server=lesson"),
         ("POST", f"{base}/{NOTICE['id']}/extend"),
         ("POST", f"{base}/{'a' * 36}/extend"),
