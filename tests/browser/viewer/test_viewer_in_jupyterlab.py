@@ -122,7 +122,7 @@ def test_planes_letters_and_keys(opened):
     assert page.locator(".jp-Notebook .jp-CodeCell").count() == 6
 
 
-def test_marks_and_painted_labels_reach_the_kernel(opened):
+def test_marks_and_painted_labels_reach_the_kernel(opened, lab):
     page = opened
     page.keyboard.press("d")
     drag(page, (300, 200), (380, 260))
@@ -138,6 +138,14 @@ def test_marks_and_painted_labels_reach_the_kernel(opened):
     assert (mark["kind"], mark["plane"], mark["index"], len(mark["points"])) == ("length", "axial", 6, 2)
     count = int(printed(page, 5))
     assert count > 10
+    for button, what, said in (
+        ("Save as DICOM SR", "annotations", "The marks were saved as"),
+        ("Save as DICOM SEG", "segmentations", "The segmentation was saved as"),
+    ):
+        page.get_by_role("button", name=button).click()
+        expect(page.locator(".viewer .hint")).to_contain_text(said)
+        (file,) = (lab.home / what / DATASET).glob("*.dcm")
+        assert file.name in page.locator(".viewer .hint").inner_text()
     page.locator(".viewer .stage > canvas").focus()
     page.keyboard.press("Control+z")
     after_frame(page)

@@ -57,6 +57,35 @@ def test_pet_lies_on_ct_in_three_planes(context, lab):
             # interpolated between voxels of 2 mm, so its edge is up to one of them away
             assert np.abs(np.subtract(found, wanted)).max() < 2, (view, axis, found, wanted)
 
+    # above the tracer a thin slice shows none of it, the maximum of a thick slab does
+    page.locator(".mpr .pane[data-view=axial]").focus()
+    for _ in range(16):  # 1 mm each, from 1 mm
+        page.keyboard.press("ArrowUp")
+    after_frame(page)
+    assert not coloured("axial")[0].any()
+    page.get_by_role("combobox", name="Slab").select_option("mip")
+    page.get_by_role("slider", name="Thickness").fill("40")
+    after_frame(page)
+    assert span(coloured("axial")[0].any(axis=0))[0] > 0
+    page.get_by_role("combobox", name="Slab").select_option("slice")
+
+    # a circle turns the other two planes about the crosshair; straightened they are what they were
+    after_frame(page)
+    before = canvas_of(page, ".mpr canvas.gl")
+    circle = page.locator(".mpr .pane[data-view=axial] svg circle").first.bounding_box()
+    x, y = circle["x"] + circle["width"] / 2, circle["y"] + circle["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 60, steps=4)
+    page.mouse.up()
+    after_frame(page)
+    assert "F" in page.locator(".mpr .pane[data-view=coronal] .letter.bottom").inner_text()
+    assert len(page.locator(".mpr .pane[data-view=coronal] .letter.right").inner_text()) == 2  # oblique
+    assert np.abs(canvas_of(page, ".mpr canvas.gl") - before).max() > 40
+    page.get_by_role("button", name="Straighten").click()
+    after_frame(page)
+    assert (canvas_of(page, ".mpr canvas.gl") == before).mean() > 0.999
+
 
 def test_one_slice_and_uneven_slices_are_shown_and_say_why(context, lab):
     page = open_series(context, lab, f"kinds/{lab.kinds.single}")
