@@ -7,7 +7,7 @@ from PIL import Image
 from playwright.sync_api import CDPSession, Page, expect
 from sample_store import DATASET
 from viewer_canvas import after_frame, canvas_of, check_canvas, drag, expected, fresh, number, shows
-from viewer_pages import open_series
+from viewer_pages import open_bare, open_series
 from viewer_stores import EXTENT, HOT, deep_values
 
 COLOURED = 40  # between the channels of a pixel: tracer's colours, not the CT's grey
@@ -242,3 +242,22 @@ def test_where_nothing_can_be_drawn_the_server_makes_the_pictures(context, lab):
     page.keyboard.press("d")
     drag(page, (300, 200), (380, 260))
     expect(page.locator(".viewer .mark text")).to_contain_text("mm")
+
+
+def test_a_slide_is_shown_tile_by_tile(context, lab):
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = open_bare(context, lab, f"(await import(bundles.viewer)).openSeries(place, 'kinds/{lab.kinds.slide}', false);")
+    page.locator(".slide[data-shown=slide]").wait_for()
+    # redder to the right, bluer to the left, once the tiles are there
+    page.wait_for_function(
+        """() => {
+          const canvas = document.querySelector("#place").shadowRoot.querySelector(".stage canvas");
+          const at = (x) => canvas.getContext("2d").getImageData(canvas.width * x, canvas.height / 2, 1, 1).data;
+          const [left, right] = [at(0.4), at(0.6)];
+          return left[3] === 255 && right[3] === 255 && right[0] > left[0] + 20 && left[2] > right[2] + 20;
+        }"""
+    )
+    assert [url for url in asked if "/static/slide." in url]
+    assert any("region=" in url and "format=webp" in url for url in asked)
+    expect(page.locator(".slide").get_by_text("For research, not for diagnosis")).to_be_visible()

@@ -18,6 +18,7 @@ from cohortlab.store.contracts import AccessCondition, AccessRight, Manifest, St
 from cohortlab.store.layout import chunk_shape, image_path, pyramid, shard_shape
 from cohortlab.store.manifest import file_digest, sign_manifest, walk
 from cohortlab.store.shards import compressor
+from slide_samples import slide
 
 VERSION = "1.0.0"
 DEEP_SHAPE = (96, 64, 64)
@@ -36,6 +37,7 @@ class Kinds:
     pet: str
     single: str
     uneven: str
+    slide: str
 
 
 def fields(title: str, **more: Any) -> ManifestFields:
@@ -65,7 +67,7 @@ def stack(series: int, values: np.ndarray, modality: str, spacing: tuple[float, 
 
 
 def write_kinds(root: Path, key: PrivateKey) -> Kinds:
-    """PET and CT of one frame of reference, one slice, and slices of which one is missing."""
+    """PET and CT of one frame of reference, one slice, slices of which one is missing, and a slide."""
     axes = [-(count - 1) + 2.0 * np.arange(count) for count in (20, 32, 32)]  # centres of voxels of 2 mm
     z, y, x = np.meshgrid(*axes, indexing="ij")
     hot = np.all([(low < at) & (at < high) for at, (low, high) in ((x, HOT["x"]), (y, HOT["y"]), (z, HOT["z"]))], axis=0)
@@ -79,10 +81,19 @@ def write_kinds(root: Path, key: PrivateKey) -> Kinds:
                 stack(22, (hot * 10_000).astype(np.uint16), "PT", (2, 2, 2)),
                 stack(23, deep_values()[:1], "CT", (2, 1, 1)),
                 uneven,
+                [slide(stained(), 1), slide(stained()[::2, ::2].copy(), 2, factor=2)],
             )
         ]
         writer.finish(fields("Kinds"), key)
     return Kinds(*found)
+
+
+def stained() -> np.ndarray:
+    """A slide's colours, (rows, columns, 3): red grows to the right, blue to the left."""
+    made = np.full((320, 480, 3), 120, np.uint8)
+    made[..., 0] = np.linspace(80, 240, 480)
+    made[..., 2] = np.linspace(240, 80, 480)
+    return made
 
 
 def deep_values() -> np.ndarray:
