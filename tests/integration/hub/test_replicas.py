@@ -237,13 +237,18 @@ def test_a_revocation_at_one_process_ends_a_session_once(place):
 def test_a_site_heard_by_one_process_is_not_lost_to_the_other_but_a_silent_one_is(place, later):
     one, two, url = place
     job = submit(one)
-    for site in ("north", "south"):
-        one.ask(site, "GET", "sites/self/work")
-    asked = later(two.ask, "north", "GET", f"sites/self/work?wait={SILENCE * 3}")
-    # south is never heard again: that it is lost says that the silence is over for both
+    # what is accepted is not handed out again, so that the next question waits
+    for item in two.ask("north", "GET", "sites/self/work").json()["items"]:
+        told = two.ask("north", "POST", f"sites/self/tickets/{item['name']['ticket']}/events", json={"state": "accepted"})
+        assert told.status_code == 204, told.text
+    asked = later(two.ask, "north", "GET", f"sites/self/work?wait={SILENCE * 4}")
+    until(lambda: waits(two, "north"), "the question")
+    assert one.ask("south", "GET", "sites/self/work").status_code == 200
+    # south is never heard again: that it is lost says that the silence is over, while north's question still waits
     sites = until(lambda: _lost(one, job["id"]), "the silent site is lost", CLIENT)
+    assert not asked.done()
     assert sites["south"] == "lost"
-    assert sites["north"] == "sent"
+    assert sites["north"] == "accepted"
     asked.result()
     with records.opened(url) as database:  # a process that loses its ear hears again, and looks
         database.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN cohortlab_bell'"))
