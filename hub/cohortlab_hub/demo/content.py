@@ -20,6 +20,7 @@ ACCOUNTS: Mapping[str, Sequence[str]] = {
     "trainer": ["trainers"],
     "clinician": ["clinicians"],
     "steward": ["stewards"],
+    "operator": ["operators"],
 }
 SITES: Mapping[str, str] = {"north-hospital": "North Hospital", "south-hospital": "South Hospital", "west-hospital": "West Hospital"}
 REFUSING_SITE = "west-hospital"
