@@ -88,9 +88,9 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- $given := .Values.workbench.kubernetes | default dict -}}
 {{- $defaults := dict "pull_policy" .Values.images.pullPolicy "pull_secrets" .Values.images.pullSecrets "node_selector" .Values.sessions.nodeSelector "tolerations" .Values.sessions.tolerations -}}
-{{- $known := dict "namespace" .Release.Namespace "hub_url" (printf "http://hub.%s.svc:8081" .Release.Namespace) "service_url" (printf "http://proxy-public.%s.svc/services/cohortlab/" .Release.Namespace) "proxy_api_url" "http://proxy-api:8001" "volumes" (merge (dict) $volumes ($given.volumes | default dict)) -}}
+{{- $known := dict "namespace" .Release.Namespace "hub_url" (printf "http://hub.%s.svc:8081" .Release.Namespace) "service_url" (printf "http://proxy-public.%s.svc%sservices/cohortlab/" .Release.Namespace .Values.basePath) "proxy_api_url" "http://proxy-api:8001" "volumes" (merge (dict) $volumes ($given.volumes | default dict)) -}}
 {{- $kubernetes := mergeOverwrite (deepCopy $defaults) (deepCopy $given) $known -}}
-{{- $whole := mergeOverwrite (deepCopy .Values.workbench) (dict "state" "/srv/cohortlab/state" "listen" (dict "host" "0.0.0.0" "port" 8000) "metrics" (dict "host" "0.0.0.0" "port" 8083 "token" "/etc/cohortlab/secrets/hub.services.cohortlab-metrics.apiToken") "kubernetes" $kubernetes) -}}
+{{- $whole := mergeOverwrite (deepCopy .Values.workbench) (dict "state" "/srv/cohortlab/state" "listen" (dict "host" "0.0.0.0" "port" 8000 "base_path" .Values.basePath) "metrics" (dict "host" "0.0.0.0" "port" 8083 "token" "/etc/cohortlab/secrets/hub.services.cohortlab-metrics.apiToken") "kubernetes" $kubernetes) -}}
 {{- if include "cohortlab.postgres" . -}}
 {{- $whole = mergeOverwrite $whole (dict "database_file" "/etc/cohortlab/database/records" "hub_database_file" "/etc/cohortlab/database/jupyterhub") -}}
 {{- end -}}
