@@ -2,7 +2,8 @@
 
 A visa is a JWS by an issuer of workbench.yaml, with a public key of that issuer. Which address its keys come from is the
 operator's word, never the token's: `jku` is only compared with the addresses that are allowed for that issuer, and `jwk`, `x5u`
-and `x5c` are not looked at. A visa without `jku` is one of the access-token form, whose scope holds ``openid``.
+and `x5c` are not looked at. A visa without `jku` is one of the access-token form, whose scope holds ``openid``; its issuer is not
+polled, so it counts for an hour at most (GA4GH AAI OIDC Profile 1.2, "Conformance for Passport Clearinghouses" 5.2).
 """
 
 import json
@@ -18,10 +19,10 @@ from joserfc.jwk import Key
 from cohortlab.errors import UnavailableError
 from cohortlab_hub.identity.keys import KeyRing
 from cohortlab_hub.identity.settings import Passports, VisaIssuer
-from cohortlab_hub.identity.visas import Admission, Identity, Visa, VisaError, admit, read
+from cohortlab_hub.identity.visas import Admission, Identity, Visa, VisaError, admit, is_access_token, read
 
 CLAIM = "ga4gh_passport_v1"
-_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+_ALGORITHMS = ["RS256", "ES256"]  # GA4GH AAI OIDC Profile 1.2, "Signing Algorithms"
 _MOST = 200  # visas of a passport
 _LARGEST = 16_384  # characters of a visa
 _TYPES = {"vnd.ga4gh.visa+jwt", "at+jwt", "jwt"}
@@ -73,15 +74,15 @@ class Reader:
         try:
             parsed = jws.extract_compact(token.encode())
             claims = json.loads(parsed.payload)
-        except (JoseError, ValueError, UnicodeError):
+        except (JoseError, ValueError, UnicodeError, RecursionError):  # the last: lists in lists in lists
             raise VisaError("It is no signed token.") from None
-        issuer = claims.get("iss") if isinstance(claims, dict) else None
+        if not isinstance(claims, dict):
+            raise VisaError("Its claims are no object.")
+        issuer = claims.get("iss")
         if not isinstance(issuer, str) or issuer not in self._settings.issuers:
             raise VisaError("Its issuer is not trusted.")
         header: Mapping[str, Any] = parsed.headers()
-        scope = claims.get("scope")
-        openid = isinstance(scope, str) and "openid" in scope.split()
-        if ("jku" in header) == openid:
+        if ("jku" in header) == is_access_token(claims):
             raise VisaError("It has neither or both of jku and the scope openid.")
         return issuer, header
 

@@ -138,16 +138,16 @@ class VisaIssuer(Part):
 
     `keys`: where its JSON Web Key Set is; `jku`: other addresses of it that a visa may name. `sources`: assertion sources that
     count, left out: all that it names. `by`: authorities whose ControlledAccessGrants count. `subjects`: ``provider`` when its
-    subjects are those of the sign-in, ``linked`` when only a LinkedIdentities visa ties them to a person. `links`: its own
-    LinkedIdentities visas count. `longest_days`: how long after its assertion a visa counts at most. `fulfils`: modifiers (DUO codes)
-    that the approvals behind its visas have checked, such as an ethics approval.
+    subjects are those of the sign-in; ``linked``, the standard's rule, when only a LinkedIdentities visa ties them to a person.
+    `links`: its own LinkedIdentities visas count. `longest_days`: how long after its assertion a visa counts at most. `fulfils`:
+    modifiers (DUO codes) that the approvals behind its visas have checked, such as an ethics approval.
     """
 
     keys: SecureUrl
     jku: list[SecureUrl] = []
     sources: list[str] | None = None
     by: list[Literal["dac", "so", "system", "peer", "self"]] = ["dac", "so", "system"]
-    subjects: Literal["provider", "linked"] = "provider"
+    subjects: Literal["provider", "linked"] = "linked"
     links: bool = False
     longest_days: int | None = Field(default=None, ge=1)
     fulfils: list[Modifier] = []

@@ -23,9 +23,11 @@ _URL_VALUE = {TERMS, RESEARCHER, CONTROLLED}
 _NEEDS_BY = {TERMS, CONTROLLED}
 _BY = {"self", "peer", "system", "so", "dac"}
 _IN_CLAUSE = {"type", "value", "source", "by"}  # the visa object's claims that are strings
-_CUSTOM_ROLE = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+")  # a namespace, a dot, a role
+_ROLES = {"faculty", "student", "member"}  # of eduPersonScopedAffiliation, those that the standard takes over
+_CUSTOM_ROLE = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")  # a namespace, a dot, a role
 _LONGEST = 255  # characters of a URL claim
 _LEEWAY = timedelta(seconds=60)  # clocks of issuers differ
+_UNPOLLED = timedelta(hours=1)  # how long a visa in the form of an access token counts where nobody asks its issuer about it again
 
 type Identity = tuple[str, str]
 """A visa identity: (sub, iss)."""
@@ -61,13 +63,14 @@ class Visa:
 class Trust:
     """What an operator trusts an issuer with. `sources`: assertion sources, None: all that it names; `by`: authorities that grant.
 
-    `same_subjects`: its subjects are those of the provider people sign in at. `links`: its LinkedIdentities count.
+    `same_subjects`: its subjects are those of the provider people sign in at, by the operator's word; else only LinkedIdentities tie
+    them to a person ("General Requirements" 8.4). `links`: its LinkedIdentities count.
     `longest`: how long after `asserted` a visa counts at most.
     """
 
     sources: frozenset[str] | None = None
     by: frozenset[str] = frozenset({"dac", "so", "system"})
-    same_subjects: bool = True
+    same_subjects: bool = False
     links: bool = False
     longest: timedelta | None = None
 
@@ -84,6 +87,10 @@ def read(claims: Mapping[str, Any], now: datetime, audience: str = "") -> Visa:
     """The visa of a token's `claims` at `now`. Raises `VisaError` for a claim that is absent, of the wrong kind, or not of its time."""
     issuer, subject = _text(claims, "iss"), _text(claims, "sub")
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
+    if is_access_token(claims):
+        if "aud" in claims:
+            raise VisaError("It is an access token, and has aud.")
+        expires = min(expires, issued + _UNPOLLED)
     if "aud" in claims and audience not in _list(claims["aud"]):
         raise VisaError("It is meant for somebody else (aud).")
     if expires <= now:
@@ -112,9 +119,15 @@ def read(claims: Mapping[str, Any], now: datetime, audience: str = "") -> Visa:
     return visa
 
 
+def is_access_token(claims: Mapping[str, Any]) -> bool:
+    """Whether a visa has the form of an access token: by its scope ``openid`` (GA4GH AAI, "Visa Access Token")."""
+    scope = claims.get("scope")
+    return isinstance(scope, str) and "openid" in scope.split()
+
+
 def _check_body(visa: Visa) -> None:
     """What the standard demands of each type. Raises `VisaError`."""
-    if visa.by is not None and visa.by not in _BY:
+    if visa.by is not None and (not isinstance(visa.by, str) or visa.by not in _BY):
         raise VisaError("Its `by` is no word of the standard.")
     if visa.type in _NEEDS_BY and visa.by is None:
         raise VisaError(f"A {visa.type} visa needs `by`.")
@@ -125,8 +138,8 @@ def _check_body(visa: Visa) -> None:
     if visa.type == AFFILIATION and not all(visa.value.partition("@")[::2]):
         raise VisaError("Its value is no role@affiliation.")
     role = visa.value.partition("@")[0]
-    if visa.type == AFFILIATION and "." in role and not _CUSTOM_ROLE.fullmatch(role):
-        raise VisaError("Its role is no custom role of the standard.")
+    if visa.type == AFFILIATION and role not in _ROLES and not _CUSTOM_ROLE.fullmatch(role):
+        raise VisaError("Its role is neither one of eduPerson's that the standard takes nor a custom role.")
 
 
 def admit(visas: Sequence[Visa], person: Identity, trust: Mapping[str, Trust], now: datetime) -> Admission:

@@ -94,7 +94,7 @@ def place(tmp_path_factory):
             "refresh_seconds": 1,
             "keep_seconds": 6,
         },
-        "passports": {"issuers": {trusted.url: {"keys": trusted.jwks}}},
+        "passports": {"issuers": {trusted.url: {"keys": trusted.jwks, "subjects": "provider"}}},
         "access": {
             "grace_seconds": 10,
             "check_seconds": 1,

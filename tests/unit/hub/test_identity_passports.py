@@ -36,7 +36,7 @@ def other():
 
 
 def reader(*issuers, **more):
-    return Reader(Passports(issuers={one.url: {"keys": one.jwks, **more} for one in issuers}), "cohortlab")
+    return Reader(Passports(issuers={one.url: {"keys": one.jwks, "subjects": "provider", **more} for one in issuers}), "cohortlab")
 
 
 def passport(of, *tokens):
@@ -95,8 +95,26 @@ FORGED = {
     "no token": lambda _i, _o: "x.y.z",
     "no text": lambda i, _o: {"iss": i.url},
     "much too long": lambda i, _o: i.visa("ana", DATA, pad="x" * 20_000),
+    "with an algorithm that the standard does not allow": lambda i, _o: _another_algorithm(i),
+    "an access token for somebody": lambda i, _o: i.visa("ana", DATA, header={"jku": None}, scope="openid", aud="cohortlab"),
+    "an access token of two hours ago": lambda i, _o: i.visa(
+        "ana", DATA, header={"jku": None}, scope="openid", iat=int(time.time()) - 7200
+    ),
+    "with lists in lists in lists": lambda _i, _o: f"{part({'alg': 'ES256', 'kid': 'first'})}.{_nested()}.AAAA",
+    "with a header of lists in lists": lambda _i, _o: f"{_nested()}.{part({'iss': _i.url})}.AAAA",
+    "with `by` that is a list": lambda i, _o: i.visa("ana", DATA, body={"by": ["dac"]}),
     "with claims that are a list": lambda _i, _o: f"{part({'alg': 'ES256', 'kid': 'first'})}.{part([1])}.AAAA",
 }
+
+
+def _nested():
+    return base64.urlsafe_b64encode(b"[" * 12_000 + b"]" * 100).rstrip(b"=").decode()[:16_000]
+
+
+def _another_algorithm(issuer):
+    """AAI OIDC Profile 1.2, "Signing Algorithms": ES256 or RS256, and no other, of the issuer's own key either."""
+    issuer.new_key("first", "RSA")
+    return issuer.visa("ana", DATA, header={"alg": "PS256"})
 
 
 def _own_key(issuer):

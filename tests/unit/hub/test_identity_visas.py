@@ -13,7 +13,8 @@ T = int(NOW.timestamp())
 REMS, UNI, HUB = "https://rems.example.org/", "https://uni.example.org/", "https://broker.example.org/"
 DATA, DAC = "https://data.example.org/datasets/scans", "https://dac.example.org"
 ANA = ("ana-sub", HUB)
-TRUST = {REMS: Trust(), UNI: Trust(), HUB: Trust(links=True)}
+SAME = Trust(same_subjects=True)
+TRUST = {REMS: SAME, UNI: SAME, HUB: Trust(links=True)}
 
 
 def claims(kind="ControlledAccessGrants", *, value=DATA, body=None, **more):
@@ -51,6 +52,12 @@ def claims(kind="ControlledAccessGrants", *, value=DATA, body=None, **more):
         ({"aud": "somebody"}, "somebody else"),
         ({"aud": ["somebody", "cohortlab"]}, None),
         ({"aud": []}, "somebody else"),
+        # AAI OIDC Profile, "Visa Access Token Format" 5: "MUST NOT include aud"; "Conformance for Passport Clearinghouses" 5.2.2:
+        # one that is more than an hour old counts only where its issuer is polled
+        ({"scope": "openid", "aud": "cohortlab"}, "has aud"),
+        ({"scope": "openid ga4gh", "iat": T - 3599}, None),
+        ({"scope": "openid ga4gh", "iat": T - 3600}, "expired"),
+        ({"scope": "notopenid", "iat": T - 3601}, None),
         # the visa object and its REQUIRED claims
         ({"ga4gh_visa_v1": ...}, "no ga4gh_visa_v1"),
         ({"ga4gh_visa_v1": []}, "no ga4gh_visa_v1"),
@@ -69,6 +76,8 @@ def claims(kind="ControlledAccessGrants", *, value=DATA, body=None, **more):
         # fixed vocabulary of by
         ({"body": {"by": "DAC"}}, "no word"),
         ({"body": {"by": "boss"}}, "no word"),
+        ({"body": {"by": ["dac"]}}, "no word"),
+        ({"body": {"by": 1}}, "no word"),
         # URL claims: at most 255 characters, an opaque string
         ({"body": {"source": "x" * 20}}, "source is no URL"),
         ({"body": {"source": "https://e.org/" + "x" * 255}}, "source is no URL"),
@@ -87,9 +96,18 @@ def claims(kind="ControlledAccessGrants", *, value=DATA, body=None, **more):
         # custom roles: a namespace, a dot; a-z, digits, - and _, a letter first; without an institution no.organization
         ({"kind": "AffiliationAndRole", "value": "nih.researcher@med.example.org"}, None),
         ({"kind": "AffiliationAndRole", "value": "public.citizen-scientist@no.organization"}, None),
-        ({"kind": "AffiliationAndRole", "value": "NIH.Researcher@med.example.org"}, "no custom role"),
-        ({"kind": "AffiliationAndRole", "value": "nih.1st@med.example.org"}, "no custom role"),
-        ({"kind": "AffiliationAndRole", "value": "nih.@med.example.org"}, "no custom role"),
+        ({"kind": "AffiliationAndRole", "value": "NIH.Researcher@med.example.org"}, "nor a custom role"),
+        ({"kind": "AffiliationAndRole", "value": "nih.1st@med.example.org"}, "nor a custom role"),
+        ({"kind": "AffiliationAndRole", "value": "nih.@med.example.org"}, "nor a custom role"),
+        (
+            {"kind": "AffiliationAndRole", "value": "nih.lab.researcher@med.example.org"},
+            "nor a custom role",
+        ),  # a dot is no character of a role
+        # of eduPersonScopedAffiliation "faculty, student, or member"; eduPerson's affiliate and library-walk-in are nobody's members
+        ({"kind": "AffiliationAndRole", "value": "student@uni.example.org"}, None),
+        ({"kind": "AffiliationAndRole", "value": "member@uni.example.org"}, None),
+        ({"kind": "AffiliationAndRole", "value": "affiliate@uni.example.org"}, "nor a custom role"),
+        ({"kind": "AffiliationAndRole", "value": "Faculty@uni.example.org"}, "nor a custom role"),
         ({"body": {"conditions": None}}, "conditions"),
         ({"body": {"conditions": {}}}, "conditions"),
         ({"body": {"conditions": "x"}}, "conditions"),
@@ -156,7 +174,10 @@ def researcher(**more):
         ([granting([[SO]]), faculty()], False),
         ([granting(["AffiliationAndRole"]), faculty()], False),
         # all claims of a clause match the same visa
-        ([granting([SO]), faculty(body={"by": "system", "source": UNI}), faculty(value="x@y", body={"by": "so", "source": UNI})], False),
+        (
+            [granting([SO]), faculty(body={"by": "system", "source": UNI}), faculty(value="student@y", body={"by": "so", "source": UNI})],
+            False,
+        ),
         # what meets a condition must itself count
         ([granting([SO]), faculty(iss="https://evil.example.org/")], False),
         ([granting([SO]), faculty(sub="bob-sub")], False),
@@ -226,7 +247,7 @@ def linked(*pairs, iss=HUB, sub="ana-sub", exp=T + 3600):
     return visa("LinkedIdentities", value=value, iss=iss, sub=sub, exp=exp)
 
 
-OTHER = {REMS: Trust(same_subjects=False), UNI: Trust(same_subjects=False, links=True), HUB: Trust(links=True)}
+OTHER = {REMS: Trust(), UNI: Trust(links=True), HUB: Trust(links=True)}
 
 
 @pytest.mark.parametrize(
@@ -253,21 +274,33 @@ def test_identities_are_combined_only_by_a_trusted_link(links, until):
     assert ends == ([] if until is None else [until])
 
 
+def test_the_same_subject_of_another_issuer_is_another_person_unless_the_operator_says_otherwise():
+    """General Requirements 8.4: Visa Identities are combined only by LinkedIdentities of a trusted issuer."""
+    assert admit([visa()], ANA, {REMS: Trust()}, NOW).visas == ()
+    assert admit([visa(iss=HUB)], ANA, {HUB: Trust()}, NOW).visas  # of the provider itself
+    assert admit([visa()], ANA, {REMS: SAME}, NOW).visas
+
+
+def test_a_visa_that_is_an_access_token_counts_for_an_hour():
+    assert visa(scope="openid", iat=T - 600, exp=T + 86400).expires == NOW + timedelta(seconds=3000)
+    assert visa(scope="openid", iat=T - 600, exp=T + 60).expires == NOW + timedelta(seconds=60)
+
+
 def test_expiry_is_the_earliest_of_all_visas_that_were_needed():
     found = admit([granting([SO, STATUS]), faculty(exp=T + 600), faculty(exp=T + 900), researcher(exp=T + 700)], ANA, TRUST, NOW)
     assert {int(end.timestamp()) for one, end in found.visas if one.conditions} == {T + 700}
 
 
 def test_an_operator_may_limit_how_long_after_its_assertion_a_visa_counts():
-    trust = {REMS: Trust(longest=timedelta(seconds=300))}
+    trust = {REMS: Trust(same_subjects=True, longest=timedelta(seconds=300))}
     ((_, ends),) = admit([visa()], ANA, trust, NOW).visas
     assert int(ends.timestamp()) == T - 100 + 300
     assert admit([visa(body={"asserted": T - 300})], ANA, trust, NOW).visas == ()
 
 
 def test_an_operator_may_name_the_sources_that_count():
-    assert admit([visa()], ANA, {REMS: Trust(sources=frozenset({DAC}))}, NOW).visas
-    assert admit([visa()], ANA, {REMS: Trust(sources=frozenset({DAC + "/"}))}, NOW).visas == ()
+    assert admit([visa()], ANA, {REMS: Trust(same_subjects=True, sources=frozenset({DAC}))}, NOW).visas
+    assert admit([visa()], ANA, {REMS: Trust(same_subjects=True, sources=frozenset({DAC + "/"}))}, NOW).visas == ()
 
 
 def simple(pattern, text):
