@@ -80,6 +80,11 @@ affinity: {{- toYaml . | nindent 2 }}
 {{ $store.existingClaim | default (printf "store-%s" (index . 0)) }}
 {{- end }}
 
+{{/* "true" where sessions ask the services without the proxy: its certificate names the public host, which a session may not reach. */}}
+{{- define "cohortlab.direct" -}}
+{{- if .Values.proxy.tlsSecret }}true{{ end -}}
+{{- end }}
+
 {{/* workbench.yaml, with what the chart knows. */}}
 {{- define "cohortlab.workbench" -}}
 {{- $volumes := dict -}}
@@ -88,7 +93,8 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- $given := .Values.workbench.kubernetes | default dict -}}
 {{- $defaults := dict "pull_policy" .Values.images.pullPolicy "pull_secrets" .Values.images.pullSecrets "node_selector" .Values.sessions.nodeSelector "tolerations" .Values.sessions.tolerations -}}
-{{- $known := dict "namespace" .Release.Namespace "hub_url" (printf "http://hub.%s.svc:8081" .Release.Namespace) "service_url" (printf "http://proxy-public.%s.svc%sservices/cohortlab/" .Release.Namespace .Values.basePath) "proxy_api_url" "http://proxy-api:8001" "volumes" (merge (dict) $volumes ($given.volumes | default dict)) -}}
+{{- $direct := eq (include "cohortlab.direct" .) "true" -}}
+{{- $known := dict "namespace" .Release.Namespace "hub_url" (printf "http://hub.%s.svc:8081" .Release.Namespace) "service_url" (printf "http://%s.%s.svc%s%sservices/cohortlab/" (ternary "services" "proxy-public" $direct) .Release.Namespace (ternary ":8082" "" $direct) .Values.basePath) "proxy_api_url" "http://proxy-api:8001" "volumes" (merge (dict) $volumes ($given.volumes | default dict)) -}}
 {{- $kubernetes := mergeOverwrite (deepCopy $defaults) (deepCopy $given) $known -}}
 {{- $whole := mergeOverwrite (deepCopy .Values.workbench) (dict "state" "/srv/cohortlab/state" "listen" (dict "host" "0.0.0.0" "port" 8000 "base_path" .Values.basePath) "metrics" (dict "host" "0.0.0.0" "port" 8083 "token" "/etc/cohortlab/secrets/hub.services.cohortlab-metrics.apiToken") "kubernetes" $kubernetes) -}}
 {{- if include "cohortlab.postgres" . -}}

@@ -35,7 +35,7 @@ def test_hub_and_services_know_it(render):
     objects = render(EVERYTHING | {"basePath": BASE})
     workbench = yaml.safe_load(named(objects, "ConfigMap", "workbench")["data"]["workbench.yaml"])
     assert workbench["listen"]["base_path"] == BASE
-    assert workbench["kubernetes"]["service_url"] == f"http://proxy-public.imaging.svc{BASE}services/cohortlab/"
+    assert workbench["kubernetes"]["service_url"] == f"http://services.imaging.svc:8082{BASE}services/cohortlab/"
     (container,) = named(objects, "Deployment", "services")["spec"]["template"]["spec"]["containers"]
     given = {entry["name"]: entry.get("value") for entry in container["env"]}
     assert given["JUPYTERHUB_SERVICE_PREFIX"] == f"{BASE}services/cohortlab/"

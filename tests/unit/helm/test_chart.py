@@ -62,7 +62,8 @@ def test_the_network_is_closed_but_for_the_list(render, case):
                 assert not cidr.endswith("/0") or rule["ports"], name
     session = policies["singleuser"]["egress"]
     reached = [(str(peer), tuple(port["port"] for port in rule["ports"])) for rule in session for peer in rule["to"]]
-    assert [ports for _, ports in reached] == [(53, 53), (8081,), (8000,)]
+    services = [(8082,)] if MATRIX[case].get("proxy", {}).get("tlsSecret") else []
+    assert [ports for _, ports in reached] == [(53, 53), (8081,), (8000,), *services]
     assert not any("ipBlock" in peer for peer, _ in reached)
 
 

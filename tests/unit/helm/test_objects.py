@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from chart_values import CHART, EVERYTHING, MATRIX
+from chart_values import CHART, DEMO, EVERYTHING, MATRIX
 from jsonschema import Draft202012Validator
 
 from kubernetes_schemas import VERSIONS, definitions
@@ -206,6 +206,23 @@ def test_from_outside_all_ways_lead_to_the_proxy_under_tls(render):
     assert container["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
     plain = render(EVERYTHING | {"proxy": {}, "ingress": {"enabled": False}, "httpRoute": {"enabled": False}})
     assert not [found for found in plain if found["kind"] in {"Ingress", "HTTPRoute"}]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize(("database", "where"), [({}, "hub"), ({"existingSecret": "database"}, "services")])
+def test_sessions_ask_the_services_themselves_where_the_proxy_speaks_tls(render, tls, database, where):
+    """The proxy's certificate names the public host, which a session does not reach."""
+    found = render(DEMO | {"database": database} | ({"proxy": {"tlsSecret": "proxy-tls"}} if tls else {}))
+    host = "services.imaging.svc:8082" if tls else "proxy-public.imaging.svc"
+    (config,) = [one for one in found if one["kind"] == "ConfigMap" and "workbench.yaml" in one.get("data", {})]
+    told = yaml.safe_load(config["data"]["workbench.yaml"])
+    assert told["kubernetes"]["service_url"] == f"http://{host}/services/cohortlab/"
+    policies = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "NetworkPolicy"}
+    sessions = {"component": "singleuser-server"}
+    into = [peer for rule in policies[where]["ingress"] if rule["ports"][0]["port"] == 8082 for peer in rule["from"]]
+    assert ({"podSelector": {"matchLabels": sessions}} in into) is tls
+    out = [rule["ports"][0]["port"] for rule in policies["singleuser"]["egress"]]
+    assert (8082 in out) is tls
 
 
 def test_placeholders_give_way_to_sessions(render):
