@@ -1,4 +1,5 @@
-"""A workbench installed by its chart with PostgreSQL, an OpenID provider, two datasets through the ingest Job and two pretended GPUs.
+"""A workbench installed by its chart with PostgreSQL, an OpenID provider, two datasets through the ingest Job, a third at three hospitals,
+and two pretended GPUs.
 
 The images are those of `make images` and the one of `outside/Dockerfile`, on the nodes already: COHORTLAB_CLUSTER_IMAGES is a pattern
 for their names, by default `localhost/cohortlab-{}:test` for hub, proxy, session, site and outside.
@@ -14,13 +15,17 @@ from pathlib import Path
 
 import surroundings
 import yaml
+from hospitals import FEDERATED, Hospitals
+from hospitals import PROJECT as STUDY
 from kube import Kube, helm
+
+from certificates import certificate
 
 CHART = Path(__file__).parents[2] / "helm" / "cohortlab"
 RELEASE = "cohortlab"
 PORT = 30080  # a NodePort: the provider sends people back to one address, which must be known before the install
 ADDRESS = f"http://127.0.0.1:{PORT}/"
-DATASETS = ("lesions", "organs")
+DATASETS = ("synthetic-lesions", "organs")  # the tutorial's, and another
 PEOPLE = ("ana", "bob", "cy", "tina", "mallory", "steward")
 PROJECT = "course"
 GRACE = 5  # seconds that a revoked session has left
@@ -66,9 +71,9 @@ class Bench:
         """The `cohortlab` command as an operator has it, in the hub's pod."""
         return self.kube.inside("deploy/hub", "cohortlab", *arguments, "--workbench", _WORKBENCH)
 
-    def grant(self, person: str, *datasets: str) -> None:
+    def grant(self, person: str, *datasets: str, condition: str = "IN_SITU_PROCESSING") -> None:
         """Let somebody have datasets."""
-        self.command("grants", "add", *datasets, "--person", person, "--reason", "a test")
+        self.command("grants", "add", *datasets, "--person", person, "--condition", condition, "--reason", "a test")
 
     def ingest(self, dataset: str, verb: str = "upgrade") -> None:
         """Have the chart's Job let a dataset in, at an upgrade or the install itself."""
@@ -90,7 +95,7 @@ def _key(file: Path) -> str:
     return file.with_suffix(".pub").read_text().strip()
 
 
-def _values(issuer: str, node: str, trusted: str, elsewhere: str) -> dict:
+def _values(issuer: str, node: str, trusted: str, elsewhere: str, hospitals: Hospitals) -> dict:
     profile = {"title": "Small", "image": image("session"), "cpu": 1, "cpu_guarantee": 0.05, "memory": "1Gi", "memory_guarantee": "128Mi"}
     gpu = {"title": "One GPU", "gpu": {"kind": "pretended"}, "max_hours": 8, "guaranteed_hours": 1}
     login = {
@@ -117,11 +122,13 @@ def _values(issuer: str, node: str, trusted: str, elsewhere: str) -> dict:
             "queue": {"booking_groups": ["/trainers"]},
             "federation": {
                 "key": "/etc/cohortlab/files/federation/hub.key",
-                "projects": {PROJECT: {"title": "Course", "members": ["tina"]}},
+                "sites": hospitals.settings("/etc/cohortlab/files/federation"),
+                "projects": {PROJECT: {"title": "Course", "members": ["tina"]}, STUDY: {"title": "Demo study", "members": ["ana"]}},
             },
             "gpus": {"pretended": {"title": "Pretended GPU", "total": 2}},
             "profiles": {"small": profile, "gpu": profile | gpu},
-            "datasets": {name: {"title": name.title(), "store": f"/stores/lake/{name}/1.0.0"} for name in DATASETS},
+            "datasets": {name: {"title": name.title(), "store": f"/stores/lake/{name}/1.0.0"} for name in DATASETS}
+            | {FEDERATED: {"title": "Lesions at three hospitals", "sites": list(hospitals.tokens)}},
             "kubernetes": {"images_by_tag": True, "home": {"size": "1Gi"}},
         },
         "hub": {
@@ -160,7 +167,10 @@ def _dicom(kube: Kube) -> None:
     made = [f"cohortlab samples /dicom/{name} --size 24x96x96 --seed {number}" for number, name in enumerate(DATASETS, 1)]
     spec = surroundings.pod_spec(image("site"), ["sh", "-c", " && ".join(made)], mounts) | {"restartPolicy": "Never"}
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dicom"}, "spec": {"backoffLimit": 0, "template": {"spec": spec}}}
-    kube.apply(surroundings.claim("dicom"), job)
+    kube.apply(surroundings.claim("dicom"))
+    # A scheduler that saw a pod before its volume may look again only after minutes.
+    kube.until(lambda: kube.get("persistentvolumeclaim", "dicom")["status"].get("phase") == "Bound", "the claim's volume")
+    kube.apply(job)
 
 
 def node_address() -> str:
@@ -184,7 +194,7 @@ def install(folder: Path) -> Bench:
         Kube().apply(surroundings.namespace(one.namespace))
     node = node_address()
     issuer = f"https://{node}:{surroundings.PROVIDER_PORT}"
-    tls = surroundings.certificate(node)
+    tls = certificate(node)
     people = {f"sub-{name}": {"preferred_username": name, "groups": ["/readers"]} for name in PEOPLE}
     people["sub-steward"]["groups"] += ["/stewards"]
     people["sub-tina"]["groups"] += ["/trainers"]
@@ -193,14 +203,17 @@ def install(folder: Path) -> Bench:
     _dicom(kube)
 
     trusted = _key(folder / "gate.key")
-    _key(folder / "hub.key")
+    gate = {name: (folder / name).read_bytes() for name in ("gate.key", "gate.secret")}
+    door = f"https://{node}:{surroundings.DOOR_PORT}/services/cohortlab/"
+    hospitals = Hospitals(image("site"), door, tls["authority"], _key(folder / "hub.key"))
+    other.apply(*surroundings.door(image("outside"), f"proxy-public.{kube.namespace}.svc"), *hospitals.objects(gate, trusted))
     kube.apply(
-        surroundings.secret("gate", gate__key=(folder / "gate.key").read_bytes(), gate__secret=(folder / "gate.secret").read_bytes()),
-        surroundings.secret("federation", hub__key=(folder / "hub.key").read_bytes()),
+        surroundings.secret("gate", **{name.replace(".", "__"): value for name, value in gate.items()}),
+        surroundings.secret("federation", hub__key=(folder / "hub.key").read_bytes(), **hospitals.tokens),
         surroundings.secret("sign-in", secret=CLIENT_SECRET, authority=tls["authority"]),
     )
     (folder / "authority.pem").write_bytes(tls["authority"])
-    bench = Bench(kube, other, folder, _values(issuer, node, trusted, other.namespace))
+    bench = Bench(kube, other, folder, _values(issuer, node, trusted, other.namespace, hospitals))
     other.rolled_out("deployment/provider")
     kube.rolled_out("deployment/postgres")
     kube.completed("dicom")
@@ -212,6 +225,8 @@ def install(folder: Path) -> Bench:
     for name in ("ana", "bob"):
         bench.grant(name, *DATASETS)
     bench.grant("mallory", DATASETS[0])
+    bench.grant("ana", FEDERATED, condition="REMOTE_PROCESSING")
+    other.rolled_out("deployment/door", *(f"deployment/{name}" for name in hospitals.tokens))
     return bench
 
 

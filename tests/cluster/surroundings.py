@@ -1,18 +1,14 @@
-"""What stands around a workbench: a PostgreSQL in its namespace, and an OpenID provider in another, from one image of ours."""
+"""What stands around a workbench, from one image: PostgreSQL in its namespace, an OpenID provider and a way in with TLS in another."""
 
 import base64
 import json
 import secrets
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import RSAKey
 
 PROVIDER_PORT = 30443  # a NodePort: people and the hub know the provider by one address
+DOOR_PORT = 30444  # the same for the hospitals' way in, which is closed to what is not HTTPS
 POSTGRES_LABELS = {"app": "postgres"}
 PROVIDER_LABELS = {"app": "provider"}
 CLIENT = "workbench"
@@ -143,36 +139,18 @@ def provider(image: str, issuer: str, hub: str, *, client_secret: str, people: d
     ]
 
 
-def certificate(address: str) -> dict[str, bytes]:
-    """A certificate for an IP address: `key`, `certificate`, and `authority`, which signed it, as PEM."""
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = _certificate("test authority", authority_key, authority_key, None, x509.BasicConstraints(ca=True, path_length=0))
-    named = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-    leaf = _certificate(address, key, authority_key, authority, x509.BasicConstraints(ca=False, path_length=None), named)
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return {"key": private, "certificate": leaf.public_bytes(pem), "authority": authority.public_bytes(pem)}
-
-
-def _certificate(name, key, signing_key, issuer, constraints, *more):
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(constraints, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
-    )
-    others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only")
-    usage = dict.fromkeys(others, False)
-    ca = constraints.ca
-    made = made.add_extension(x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **usage), critical=True)
-    for extension in more:
-        made = made.add_extension(extension, critical=False)
-    return made.sign(signing_key, hashes.SHA256())
+def door(image: str, host: str) -> list[dict]:
+    """The way in with TLS to `host`, by the certificate that the provider has too."""
+    mounts = {
+        "/config": {"secret": {"secretName": "door"}},
+        "/tls": {"secret": {"secretName": "provider-tls"}},
+        "/program": {"configMap": {"name": "door"}},
+    }
+    labels = {"app": "door"}
+    spec = pod_spec(image, ["node", "/program/door.mjs"], mounts, readinessProbe=ready_when(tcpSocket={"port": 8443}))
+    return [
+        program("door", "door.mjs"),
+        secret("door", door__json=json.dumps({"host": host, "port": 80})),
+        deployment("door", labels, spec),
+        service("door", labels, 8443, DOOR_PORT),
+    ]

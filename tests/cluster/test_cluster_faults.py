@@ -1,13 +1,19 @@
 """Parts that die: nothing is lost, and what people notice meanwhile is measured and printed."""
 
 import json
+import os
+import subprocess
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import httpx
 import pytest
 from bench import ADDRESS
+from kube import Kube, needs, until
+
+MINUTE = 60
 
 
 class Watcher:
@@ -107,6 +113,61 @@ def test_a_part_dies_mid_session_and_mid_start(bench, person, table, part):
     assert before <= audited(bench)
     rows = [("all answer again after", f"{took:.0f} s"), ("a start meanwhile", outcome), ("a running session", session), ("the hub", hub)]
     table(f"The {part} pod dies", ("what", "what people see"), *rows, ("the service", api))
+
+
+@contextmanager
+def hung_kubelet():
+    """The node's kubelet stops; at the end it goes on."""
+    command = os.environ.get("COHORTLAB_CLUSTER_KUBELET", "")
+    needs(
+        command,
+        "needs COHORTLAB_CLUSTER_KUBELET, which sends the kubelet a signal in place of {}, as `docker exec NODE pkill -{} kubelet`",
+    )
+    subprocess.run(command.format("STOP"), shell=True, check=True)  # noqa: S602 - the tester's own command
+    try:
+        yield
+    finally:
+        subprocess.run(command.format("CONT"), shell=True, check=True)  # noqa: S602 - as above
+
+
+def node_is_ready():
+    [node] = Kube().items("nodes")
+    return next(one["status"] for one in node["status"]["conditions"] if one["type"] == "Ready") == "True"
+
+
+def test_the_nodes_kubelet_hangs_for_a_minute(bench, person, table):
+    ana, bob = person("ana"), person("bob")
+    ana.start()
+    token = {"Authorization": f"token {ana.token()}"}
+    mine, pod, before = kernel(ana), ana.pod()["metadata"]["uid"], audited(bench)
+    with (
+        Watcher(ana, "user/ana/api/status") as session,
+        Watcher(ana, "hub/health") as hub,
+        Watcher(ana, "services/cohortlab/health") as api,
+    ):
+        with hung_kubelet():
+            began = time.monotonic()
+            bob.ask(profile="small")  # nobody is there to start its pod
+            until(lambda: time.monotonic() - began > MINUTE, "a minute", 2 * MINUTE)
+            noticed = not node_is_ready()
+        began = time.monotonic()
+        until(node_is_ready, "the node")
+        bench.ready()
+        bench.kube.rolled_out("deployment/postgres")
+        bench.kube.until(lambda: mine in kernels(ana), "ana's kernel, through the proxy")
+        bench.kube.until(lambda: asked(ana, "services/cohortlab/api/v1/datasets", headers=token), "the service")
+        took = time.monotonic() - began
+        bench.kube.until(lambda: settled(bob), "the end of bob's start, or nothing of it")
+        outcome = "went through" if bob.ready() else "ended; begun again by its user"
+        if not bob.ready():
+            bob.start()
+    assert ana.pod()["metadata"]["uid"] == pod
+    assert bob.run("print(6 * 7)").strip() == "42"
+    assert len(bench.kube.items("pods", "component=singleuser-server")) == 2
+    assert before <= audited(bench)
+    rows = [("the node was taken for lost", "yes" if noticed else "no"), ("all answer again, once it goes on, after", f"{took:.0f} s")]
+    rows += [("a start meanwhile", outcome), ("a running session", session), ("the hub", hub), ("the service", api)]
+    table(f"The node's kubelet hangs for {MINUTE} s", ("what", "what people see"), *rows)
 
 
 def settled(visitor):

@@ -46,3 +46,25 @@ def test_a_booking_is_kept_free(bench, person):
         gone = tina.http.delete(f"{bookings}/{answer.json()['id']}", headers=token)
     assert gone.status_code == 200, gone.text
     bench.kube.until(ana.ready, "the session of who waited for the booking's end")
+
+
+def test_a_hub_that_dies_while_somebody_waits_keeps_their_place(bench, person):
+    ana, bob, cy, tina = (person(name) for name in ("ana", "bob", "cy", "tina"))
+    for one in (ana, bob):
+        one.start("gpu")
+    for place, one in enumerate((cy, tina), 1):
+        one.ask(profile="gpu")
+        assert one.events(lambda event: event.get("queue"))[-1]["queue"]["position"] == place
+    hub = bench.kube.pod("component=hub,app=jupyterhub")["metadata"]["name"]
+    bench.kube.run("delete", "pod", hub, "--grace-period=1", "--wait=true")
+    bench.ready()
+    for one in (ana, bob):
+        bench.kube.until(one.ready, "the sessions of before")
+    # The waiting page asks again by itself; who comes back last has the place of before.
+    for one, place in ((tina, 2), (cy, 1)):
+        bench.kube.until(lambda one=one: one.ask(profile="gpu").status_code in {201, 202}, "a hub that takes requests")
+        told = one.events(lambda event, place=place: (event.get("queue") or {}).get("position") == place)
+        assert told[-1]["queue"]["position"] == place
+    bob.stop()
+    bench.kube.until(cy.ready, "the session of who was first in the queue")
+    assert not tina.ready()

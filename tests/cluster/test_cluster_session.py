@@ -97,6 +97,38 @@ def test_a_person_signs_in_starts_looks_and_stops(bench, person, page):
     bench.kube.until(lambda: not bench.kube.items("pods", "component=singleuser-server"), "the session's pod gone")
 
 
+def bring_into_view(page: Page, wanted: Locator) -> None:
+    """Turn the wheel at the notebook's margin: JupyterLab renders only the cells that are near."""
+    box = page.locator(".jp-WindowedPanel-outer").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2)
+    for direction in (-1, 1):
+        for _ in range(80):
+            if wanted.count() and wanted.first.is_visible():
+                wanted.first.scroll_into_view_if_needed()
+                return
+            page.mouse.wheel(0, direction * 200)
+            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    raise AssertionError(f"not in the notebook: {wanted}")
+
+
+def test_the_tutorial_runs_with_three_hospitals(person, page):
+    person("ana").start()
+    sign_in(page, "ana")
+    page.goto(f"{ADDRESS}user/ana/lab")
+    page.locator(".jp-LauncherCard", has_text="First steps").click()
+    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first).to_be_attached()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    expect(page.locator(".jp-InputPrompt", has_text="[11]:")).to_be_visible()  # the last cell's number, once it has run
+    expect(page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)
+    canvas = page.locator(".jp-OutputArea canvas").first
+    bring_into_view(page, canvas)
+    expect(page.locator("[data-shown]").first).not_to_have_attribute("data-shown", "")
+    assert pixels(canvas).std() > 10, "the image is blank"
+    bring_into_view(page, page.get_by_text("histogram on lesions-federated: 2 of 3 sites"))
+
+
 def test_time_to_ready_beside_a_bare_pod(bench, person, table):
     """A bare pod of the same image whose JupyterLab answers is the least that a start can take."""
     ana = person("ana")

@@ -68,7 +68,9 @@ def _provider(c: Any, settings: Settings, chosen: OidcLogin, env: Mapping[str, s
     auth.username_pattern = r"[A-Za-z0-9][A-Za-z0-9._@|+=~-]{0,126}\Z"
     auth.enable_pkce = True
     auth.basic_auth = True
-    auth.http_request_kwargs = {"connect_timeout": 5, "request_timeout": 10}
+    # Named, since not every HTTP client of JupyterHub (curl's does not) looks at the environment for authorities.
+    authorities = {"ca_certs": env["SSL_CERT_FILE"]} if env.get("SSL_CERT_FILE") else {}
+    auth.http_request_kwargs = {"connect_timeout": 5, "request_timeout": 10, **authorities}
     auth.manage_groups = True
     auth.enable_auth_state = True
     auth.auth_refresh_age = chosen.refresh_seconds

@@ -96,6 +96,12 @@ def test_a_recipe_can_be_told_otherwise_and_passports_are_asked_for(tmp_path, do
     assert auth.settings.login.how.groups_claim == "roles"
 
 
+def test_an_institutions_own_authorities_count_whatever_the_client(tmp_path, document):
+    assert "ca_certs" not in configured(tmp_path, document).WorkbenchAuthenticator.http_request_kwargs
+    auth = configured(tmp_path, document, SSL_CERT_FILE="/etc/authority.pem").WorkbenchAuthenticator
+    assert auth.http_request_kwargs["ca_certs"] == "/etc/authority.pem"
+
+
 def test_peoples_tokens_are_encrypted_with_a_key_of_the_owners_only(tmp_path, document):
     c = configured(tmp_path, document)
     (key,) = c.CryptKeeper["keys"]
