@@ -14,6 +14,7 @@ from cohortlab_hub import cluster
 from cohortlab_hub.identity import configure as identity
 from cohortlab_hub.operations.metrics import SERVICE as METRICS
 from cohortlab_hub.sessions import configure as sessions
+from cohortlab_hub.sessions.isolate import ended_with_parent
 from cohortlab_hub.sessions.separation import separation
 from cohortlab_hub.settings import Settings
 
@@ -79,7 +80,7 @@ def configure(c: Any, settings: Settings, environment: dict[str, str] | None = N
         c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{proxy_api}"
         c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(32)
         c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
-        c.ConfigurableHTTPProxy.command = [*_ended_with_parent(), proxy_command()]
+        c.ConfigurableHTTPProxy.command = [*ended_with_parent(), proxy_command()]
 
     identity.login(c, settings, env, _demo_password(settings, env))
     sessions.configure(c, settings, f"{address}services/{SERVICE}/", hub)
@@ -112,7 +113,3 @@ def proxy_command() -> str:
             "configurable-http-proxy is not here.", hint="`make setup` installs it, or `npm install -g configurable-http-proxy`."
         )
     return found
-
-
-def _ended_with_parent() -> list[str]:
-    return [sys.executable, "-m", "cohortlab_hub.child"] if sys.platform == "linux" else []

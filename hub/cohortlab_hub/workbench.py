@@ -103,7 +103,11 @@ def run(settings: Settings, file: Path, port: int, signals: Signals, say: Say) -
         folder = settings.state / "hub"
         config = Path(__file__).with_name("jupyterhub_config.py")
         hub = Child(
-            "hub", [sys.executable, "-m", "jupyterhub", "-f", str(config)], environment, settings.state / "logs" / "hub.log", folder
+            "hub",
+            [sys.executable, "-m", "cohortlab.starts", "jupyterhub", "-f", str(config)],
+            environment,
+            settings.state / "logs" / "hub.log",
+            folder,
         )
         children.append(hub)
         _wait_ready(hub, settings, chosen[0], signals)

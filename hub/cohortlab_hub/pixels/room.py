@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI
@@ -22,7 +21,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from cohortlab.errors import CohortlabError, InvalidInputError, NotFoundError, UnavailableError
 from cohortlab.viewer.answers import BusyError, Stop
 from cohortlab.viewer.api import Api, Asked, Reply, datasets_of, problem, split
-from cohortlab.viewer.gateway import Gateway
 from cohortlab.viewer.tally import Tally
 from cohortlab_hub import audit
 from cohortlab_hub.access import Decision, Person
@@ -31,40 +29,38 @@ from cohortlab_hub.pixels.rules import MOST_AT_ONCE, permitted, visible
 from cohortlab_hub.records import reading
 from cohortlab_hub.settings import Settings
 
+if TYPE_CHECKING:
+    from cohortlab_hub.pixels.stores import Stores
+
 _READERS = 4
 _MINUTE = 60.0
 _LOOKING = timedelta(minutes=30)  # without a request, after which a person begins to look anew
 _log = structlog.get_logger(__name__)
 
 
-class Stores(Gateway):
-    """The gateway over the stores that workbench.yaml names, wherever they lie; it has no arrays of a kernel."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.state, tuple(settings.trusted))
-        self._places = {name: dataset.store for name, dataset in settings.datasets.items() if dataset.store is not None}
-
-    def place(self, dataset: str) -> Path | None:
-        """The folder of a dataset's store."""
-        return self._places.get(dataset)
-
-    def names(self) -> list[str]:
-        """All datasets that are not remote."""
-        return sorted(self._places)
-
-
 class Room:
     """Decides and answers. `reply` blocks on records and disk: `ask` calls it in threads of the room's own."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, sessions: sessionmaker[Session]) -> None:
-        self.gateway = Stores(settings)
         self.tally = Tally()
+        self._gateway: Stores | None = None
+        self._settings = settings
         self._catalogue = catalogue
         self._sessions = sessions
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="cohortlab-pixels")
         self._busy: Counter[str] = Counter()
         self._looking: dict[tuple[str, str, str], datetime] = {}
         self._lock = threading.Lock()
+
+    @property
+    def gateway(self) -> "Stores":
+        """The gateway. The image libraries behind it are loaded when somebody first looks: the hub starts a second sooner."""
+        from cohortlab_hub.pixels.stores import Stores  # noqa: PLC0415 - as said
+
+        with self._lock:
+            if self._gateway is None:
+                self._gateway = Stores(self._settings)
+            return self._gateway
 
     def close(self) -> None:
         """Let the readers end and record what was counted."""

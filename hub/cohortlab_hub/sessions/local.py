@@ -91,7 +91,7 @@ class LocalSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]  # jupyterh
         self.kept = profiled.notes(choice, table, datetime.now(UTC))
         prepare_home(self.home, {} if apart.possible else table)
         self.home_dir = str(self.home)
-        single = [sys.executable, "-m", "jupyterhub.singleuser"]
+        single = [sys.executable, "-m", "cohortlab.starts", "jupyterhub.singleuser"]
         if apart.possible:
             hidden, needed = separation.hidden(self.settings), separation.needed(self.settings)
             self.cmd = [*separation.launcher(mounts.plan(self.home, table, hidden, needed)), *single]

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kubespawner.slugs import is_valid_label, multi_slug, safe_slug
-
 from cohortlab_hub.sessions.settings import GpuKind, Kubernetes, Profile, Toleration
 
 HOME, DATASETS, SCRATCH, SHARED, MATERIAL = "/home/session", "/datasets", "/scratch", "/shared", "/material"
@@ -50,11 +48,21 @@ class Session:
 
 def unique(*names: str) -> str:
     """A slug of 1 to 48 characters of ``a-z 0-9 -`` that no other names have."""
-    short: str = safe_slug(names[0], max_length=_SLUG) if len(names) == 1 else multi_slug(list(names), max_length=_SLUG)
+    from kubespawner import slugs  # noqa: PLC0415 - with all of Kubernetes' client, which a workbench of one machine does without
+
+    short: str = slugs.safe_slug(names[0], max_length=_SLUG) if len(names) == 1 else slugs.multi_slug(list(names), max_length=_SLUG)
     if len(names) == 1 and short == names[0]:
         return short
     digest = hashlib.sha256(b"\xff".join(name.encode() for name in names)).hexdigest()
     return short + digest[_DIGITS : _DIGITS + _MORE_DIGITS]
+
+
+def _label(name: str) -> str:
+    """A label's value for it."""
+    from kubespawner import slugs  # noqa: PLC0415 - as above
+
+    value: str = slugs.safe_slug(name, is_valid=slugs.is_valid_label)
+    return value
 
 
 def pod_name(session: Session) -> str:
@@ -95,7 +103,7 @@ def home(person: str, kubernetes: Kubernetes) -> Manifest:
                 **kubernetes.labels,
                 "app.kubernetes.io/name": "cohortlab",
                 "app.kubernetes.io/component": "home",
-                PERSON: safe_slug(person, is_valid=is_valid_label),
+                PERSON: _label(person),
             },
             "annotations": {PERSON: person},
         },
@@ -260,8 +268,8 @@ def _labels(session: Session, name: str, profile: Profile, kubernetes: Kubernete
         "app.kubernetes.io/name": "cohortlab",
         "app.kubernetes.io/component": COMPONENT,
         "component": COMPONENT,  # by which kubespawner finds its pods
-        PERSON: safe_slug(session.person, is_valid=is_valid_label),
-        SERVER: safe_slug(session.server, is_valid=is_valid_label),
+        PERSON: _label(session.person),
+        SERVER: _label(session.server),
         "hub.jupyter.org/network-access-hub": "true",
         "hub.jupyter.org/network-access-proxy-http": "true",
         PROFILE_LABEL: name,
