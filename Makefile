@@ -102,7 +102,7 @@ images:
 test: browser $(BIN)/.helm $(BIN)/.schemas
 	cd $(FRONTEND) && npm test --silent
 	$(BIN)/pytest -n 2 tests/unit
-	$(BIN)/pytest -n 2 --dist loadfile tests/integration
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration
 	$(BIN)/pytest tests/browser
 
 # Its images (tests/cluster/bench.py) are on the nodes already: those of `make images`, and tests/cluster/outside/Dockerfile.

@@ -121,10 +121,11 @@ def test_the_scales_of_ome_are_those_of_the_affine(store):
 
 @pytest.fixture(scope="module")
 def gated(test_data, tmp_path_factory) -> Store:
-    """PROSTATEx as the gate lets it in."""
+    """A series of PROSTATEx as the gate lets it in."""
     root = tmp_path_factory.mktemp("gated")
     gate = create_key(root / "gate.key")
-    report = ingest([test_data / "prostatex" / "ProstateX-0000"], "gated", root, Options(key=root / "gate.key"))
+    (series,) = test_data.glob("prostatex/ProstateX-0000/*/*t2tsetra*")
+    report = ingest([series], "gated", root, Options(key=root / "gate.key"))
     assert report.accepted
     return Store.open(root / "gated" / "1.0.0", [gate.public])
 
