@@ -1,6 +1,7 @@
 """Attacks on the hub's own pages: others' pages, forms without a token of the page, markup in what people write, other hosts."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +12,11 @@ from tiny import write_workbench
 
 from cohortlab_hub import audit, records
 from cohortlab_hub.access import NewGrant, add, listed
+from cohortlab_hub.sessions import gpus
+from cohortlab_hub.sessions.gpus import NewBooking
+from cohortlab_hub.sessions.profiles import Choice
+from cohortlab_hub.sessions.settings import GpuRequest, Profile
+from cohortlab_hub.sessions.tables import GpuRow
 from cohortlab_hub.settings_file import load
 
 MARKUP = "<script>document.title='owned'</script>"
@@ -35,6 +41,7 @@ def bench(tmp_path_factory):
     document = yaml.safe_load(file.read_text())
     document["login"]["accounts"]["operator"] = {"groups": ["operators"]}
     document["gpus"] = {"a100": {"total": 2}}
+    document["federation"] = {"key": "keys/gate.key", "projects": {"study": {"members": ["clinician"]}}}
     file.write_text(yaml.safe_dump(document))
     settings = load(file)
     with records.opened(settings.database_url) as database:
@@ -82,6 +89,37 @@ def test_nobody_changes_what_is_not_theirs_to_change(bench):
         headers = {"X-XSRFToken": xsrf(people["researcher"])}
         assert people["researcher"].http.post("hub/gpus", data=form, headers=headers).status_code == 422
     assert grants(settings) == before
+
+
+def test_nobody_leaves_the_queue_books_or_gives_a_booking_back_for_another(bench):
+    people, settings, _ = bench
+    now = datetime.now(UTC)
+    choice = Choice("gpu", Profile(image="session", gpu=GpuRequest(kind="a100")), "study")
+    times = {"start": now + timedelta(days=1), "end": now + timedelta(days=1, hours=1)}
+    with records.opened(settings.database_url) as database:
+        database.merge(GpuRow(kind="a100", total=2, free=2, at=now))
+        ticket = gpus.ask(database, "clinician", "", choice, queue_settings=settings.queue, now=now)
+        new = NewBooking(kind="a100", count=1, project="study", reason="a lesson", **times)
+        booking = gpus.book(database, "clinician", new, now).id
+
+    def send(name, **form):
+        return people[name].http.post("hub/gpus", data=form, headers={"X-XSRFToken": xsrf(people[name])}).status_code
+
+    def held():
+        with records.opened(settings.database_url) as database:
+            waiting = [row.id for row in gpus.tickets(database) if row.state == gpus.WAITING]
+            return waiting, [one.id for one in gpus.bookings(database, now)]
+
+    more = {"kind": "a100", "count": "1", "project": "study", "reason": "for me"}
+    more |= {key: f"{moment + timedelta(days=1):%Y-%m-%dT%H:%M}" for key, moment in times.items()}
+    for name in ("researcher", "steward"):
+        assert send(name, do="leave", id=ticket) == 422
+        assert send(name, do="unbook", id=booking) == 422
+        assert send(name, do="book", **more) == 422
+    assert held() == ([ticket], [booking])
+    assert send("operator", do="leave", id=ticket) == 200
+    assert send("operator", do="unbook", id=booking) == 200
+    assert held() == ([], [])
 
 
 def xsrf(person):
