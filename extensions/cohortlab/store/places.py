@@ -10,14 +10,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import xarray as xr
 import zarr
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore, StorePath
 
 from cohortlab.errors import InvalidInputError, StorageError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 DISK_PIPELINE: Final = {
     "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
@@ -58,7 +60,7 @@ class Place(Protocol):
         """
         ...
 
-    def dataset(self, name: str, signed: Signed, *, plain: bool) -> xr.Dataset:
+    def dataset(self, name: str, signed: Signed, *, plain: bool) -> "xr.Dataset":
         """A group with consolidated metadata, pixels unread. `plain` as for `array`."""
         ...
 
@@ -89,8 +91,10 @@ class Folder:
         self._complete(name, signed)
         return array_of(LocalStore(self.path / name, read_only=True), metadata, {} if plain else DISK_PIPELINE)
 
-    def dataset(self, name: str, signed: Signed, *, plain: bool) -> xr.Dataset:
+    def dataset(self, name: str, signed: Signed, *, plain: bool) -> "xr.Dataset":
         """A group, read with `zarrs`. Raises `StorageError` as `array` does."""
+        import xarray as xr  # noqa: PLC0415 - takes half a second to load, which a gate, a site or a viewer does without
+
         self._complete(name, signed)
         with pipeline({} if plain else DISK_PIPELINE):
             group: xr.Dataset = xr.open_zarr(self.path / name, chunks=None, consolidated=True, zarr_format=3, mask_and_scale=False)

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
@@ -26,9 +25,11 @@ from cohortlab.keys import PublicKey
 from cohortlab.store.contracts import Manifest, ManifestSeries, SeriesAttributes
 from cohortlab.store.layout import JPEG_CODEC, MANIFEST, image_path
 from cohortlab.store.manifest import LARGEST, parse_manifest, read_manifest
-from cohortlab.store.physical import rescaled
 from cohortlab.store.places import Folder, Place, Signed, place_of
 from cohortlab.store.sidecar import read_headers
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 type Kind = Literal["image", "segmentation"]
 
@@ -141,7 +142,7 @@ class SeriesRef:
         step[:3, 3] = [(f - 1) / 2 for f in factors]
         return np.asarray(np.asarray(base) @ step)
 
-    def open(self, level: int = 0, chunks: Any = None) -> xr.DataArray:
+    def open(self, level: int = 0, chunks: Any = None) -> "xr.DataArray":
         """The series as an `xarray.DataArray` with coordinates in mm; pixels are read when they are used.
 
         Dimensions are z, y, x, before them the fourth axis under its own name (``b_value``, ``segment``, …), in colour ``sample``. Values
@@ -150,6 +151,8 @@ class SeriesRef:
         store knows of the series. `chunks`: None reads with NumPy, "shard" or "auto" makes a Dask array with a chunk for each shard;
         any chunking of xarray's goes too.
         """
+        from cohortlab.store.physical import rescaled  # noqa: PLC0415 - xarray, as in `places`
+
         self._level(level)
         attributes = self.attributes
         name = f"{self.name}/scale{level}"

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import obstore
-import xarray as xr
 import zarr
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore, S3Store
@@ -41,6 +40,7 @@ from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, 
 from cohortlab.store.places import Signed, array_of, pipeline
 
 if TYPE_CHECKING:
+    import xarray as xr
     from obstore.store import ClientConfig, RetryConfig
 
 IN_FLIGHT: Final = 64
@@ -163,8 +163,10 @@ class RemotePlace:
         del plain  # there is no other here
         return array_of(self._objects(name, signed), metadata, PIPELINE)
 
-    def dataset(self, name: str, signed: Signed, *, plain: bool) -> xr.Dataset:
+    def dataset(self, name: str, signed: Signed, *, plain: bool) -> "xr.Dataset":
         """A group, made of signed objects only. Raises as `RemoteStore.get`, also later when it is read."""
+        import xarray as xr  # noqa: PLC0415 - as in `places`
+
         del plain
         with pipeline(PIPELINE):
             group: xr.Dataset = xr.open_zarr(

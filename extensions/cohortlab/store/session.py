@@ -8,14 +8,16 @@ import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from cohortlab.errors import CohortlabError, IntegrityError, InvalidInputError, NotFoundError
 from cohortlab.keys import PublicKey
 from cohortlab.store.layout import FOLDER_VARIABLE, KEYS_VARIABLE, MANIFEST
 from cohortlab.store.manifest import trusted_keys
 from cohortlab.store.read import SeriesRef, Store, store_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _DEFAULT = "/datasets"
 
@@ -116,7 +118,7 @@ def _named(store: Store, place: Path) -> Store:
     return store
 
 
-def find(what: str | Path | Store | SeriesRef | xr.DataArray) -> Store | SeriesRef:
+def find(what: "str | Path | Store | SeriesRef | xr.DataArray") -> Store | SeriesRef:
     """The store or series that a name, path or object stands for.
 
     A dataset id, ``dataset/series``, a series id, the path or URL of a store or of a series' ``.zarr``, a `Store`, a `SeriesRef`, or a
@@ -124,7 +126,7 @@ def find(what: str | Path | Store | SeriesRef | xr.DataArray) -> Store | SeriesR
     """
     if isinstance(what, Store | SeriesRef):
         return what
-    if isinstance(what, xr.DataArray):
+    if not isinstance(what, str | Path):
         known = what.attrs.get("cohortlab")
         if not isinstance(known, dict) or "dataset" not in known or "series" not in known:
             raise InvalidInputError("This array does not come from a dataset.", hint="Open it with cl.open, and keep its attrs.")
@@ -155,7 +157,7 @@ def _by_name(name: str) -> Store | SeriesRef:
     raise NotFoundError(f"There is no dataset or series {name!r} here.", hint=available)
 
 
-def open_(what: str | Path | Store | SeriesRef, level: int = 0, chunks: object = None) -> Store | xr.DataArray:
+def open_(what: str | Path | Store | SeriesRef, level: int = 0, chunks: object = None) -> "Store | xr.DataArray":
     """Open a dataset or a series: ``cl.open``.
 
     A dataset (its id, path or URL) gives a `Store`, a sequence of series. A series (``dataset/series``, its id, the path or URL of its
