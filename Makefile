@@ -28,7 +28,7 @@ help:
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove what the other targets made, the demo included'
 
-setup: $(BIN)/.installed
+setup: $(BIN)/.installed $(BIN)/.compiled
 	@echo 'cohortlab: set-up is complete'
 
 # The first Python that is new enough: $$PYTHON, then the usual names, then those that pyenv keeps.
@@ -46,6 +46,13 @@ $(BIN)/uv:
 $(BIN)/.locked: requirements.lock $(BIN)/uv
 	@echo 'cohortlab: [2/5] Python packages of requirements.lock'
 	@uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	@touch $@
+
+# Bytecode of what hub, sessions, kernels and gate load: uv leaves none, and a session, to which this folder is read-only, would compile
+# JupyterLab, and each of its kernels IPython, at every start.
+$(BIN)/.compiled: $(BIN)/.locked
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c 'import alembic.command, fastapi, highdicom, ipykernel.kernelapp, ipywidgets, \
+	  jupyterhub.app, jupyterhub.singleuser, jupyterlab.labapp, kubespawner, uvicorn, xarray, zarrs'
 	@touch $@
 
 # node >= 20 of the system, else the one from PyPI.
