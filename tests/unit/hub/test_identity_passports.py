@@ -193,9 +193,10 @@ def test_made_up_key_names_do_not_turn_the_hub_against_an_issuer(issuer):
 @pytest.mark.parametrize("status", [500, 404, 302])
 def test_an_issuer_that_does_not_answer_gives_no_new_access(issuer, status):
     issuer.answers = status
-    found = passport(reader(issuer), issuer.visa("ana", DATA))
+    found = passport(reader(issuer), issuer.visa("ana", DATA), issuer.visa("ana", DATA + "/more"))
     assert found.admission.visas == ()
     assert found.unreachable == {issuer.url}
+    assert set(found.admission.refused) == {"Its issuer does not answer, so it cannot be verified."}  # also within the pause
     assert issuer.asked == 1
 
 

@@ -13,6 +13,7 @@ T = int(NOW.timestamp())
 REMS, UNI, HUB = "https://rems.example.org/", "https://uni.example.org/", "https://broker.example.org/"
 DATA, DAC = "https://data.example.org/datasets/scans", "https://dac.example.org"
 ANA = ("ana-sub", HUB)
+CUSTOM = "https://example.org/visa/custom"
 SAME = Trust(same_subjects=True)
 TRUST = {REMS: SAME, UNI: SAME, HUB: Trust(links=True)}
 
@@ -185,6 +186,8 @@ def researcher(**more):
         ([granting([SO]), faculty(body={"by": "so", "source": UNI, "conditions": [[STATUS]]}), researcher()], False),
         ([granting([SO]), faculty(body={"by": "so", "source": UNI, "conditions": []})], False),
         ([granting([{"type": "ControlledAccessGrants", "value": f"const:{DATA}"}])], False),  # itself
+        # custom types that are not supported are ignored, in conditions too
+        ([granting([{"type": CUSTOM, "value": "const:x"}]), visa(CUSTOM, value="x")], False),
     ],
 )
 def test_which_visas_count(visas, counts):
@@ -262,6 +265,7 @@ OTHER = {REMS: Trust(), UNI: Trust(links=True), HUB: Trust(links=True)}
         ([linked(("123", REMS), exp=T + 60), linked(("123", REMS), exp=T + 900)], T + 900),  # the best of two
         ([linked(("123", REMS), iss=UNI, sub="somebody")], None),  # a link of others
         ([linked(("123", REMS), iss=REMS, sub="ana-sub")], None),  # by an issuer whose links do not count
+        ([linked(ANA, iss=REMS, sub="123")], None),  # which says that its own 123 is ana
         ([linked(("124", REMS))], None),
         ([visa("LinkedIdentities", value="123;https://rems.example.org/", iss=HUB)], None),  # of another form
         ([visa("LinkedIdentities", value="9,x; 123,https%3A%2F%2Frems.example.org%2F", iss=HUB)], None),  # "no added whitespace"
@@ -279,6 +283,10 @@ def test_the_same_subject_of_another_issuer_is_another_person_unless_the_operato
     assert admit([visa()], ANA, {REMS: Trust()}, NOW).visas == ()
     assert admit([visa(iss=HUB)], ANA, {HUB: Trust()}, NOW).visas  # of the provider itself
     assert admit([visa()], ANA, {REMS: SAME}, NOW).visas
+
+
+def test_a_visa_of_an_issuer_that_nobody_trusts_is_refused_for_that():
+    assert admit([visa(iss="https://evil.example.org/")], ANA, TRUST, NOW).refused == ("Its issuer is not trusted.",)
 
 
 def test_a_visa_that_is_an_access_token_counts_for_an_hour():
