@@ -60,9 +60,10 @@ def test_a_hub_that_dies_while_somebody_waits_keeps_their_place(bench, person):
     bench.ready()
     for one in (ana, bob):
         bench.kube.until(one.ready, "the sessions of before")
-    # The waiting page asks again by itself; who comes back last has the place of before.
-    for one, place in ((tina, 2), (cy, 1)):
+    # Their waiting pages ask again by themselves. Who comes back last has the place of before.
+    for one in (tina, cy):
         bench.kube.until(lambda one=one: one.ask(profile="gpu").status_code in {201, 202}, "a hub that takes requests")
+    for place, one in enumerate((cy, tina), 1):
         told = one.events(lambda event, place=place: (event.get("queue") or {}).get("position") == place)
         assert told[-1]["queue"]["position"] == place
     bob.stop()

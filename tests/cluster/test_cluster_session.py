@@ -1,6 +1,7 @@
 """The main job on a cluster, in a browser: sign in at the provider, start, open two datasets, run code, see an image, stop."""
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -44,7 +45,8 @@ def foreign(request: Request) -> list[str]:
 
 
 def logged(message: ConsoleMessage) -> list[str]:
-    return [message.text] if message.type == "error" and str(message.location.get("url", "")).startswith(ADDRESS) else []
+    where = str(message.location.get("url", ""))
+    return [f"{where}: {message.text}"] if message.type == "error" and where.startswith(ADDRESS) else []
 
 
 def sign_in(page: Page, name: str) -> None:
@@ -55,7 +57,7 @@ def sign_in(page: Page, name: str) -> None:
     page.locator("input[name=password]").fill("any")
     page.get_by_role("button").first.click()
     page.get_by_role("button", name="Continue").click()
-    page.wait_for_url(f"{ADDRESS}hub/**")
+    page.wait_for_url(re.compile(f"{re.escape(ADDRESS)}(hub/home|hub/spawn|user/)"))
 
 
 def run_cell(page: Page, code: str) -> str:
