@@ -35,6 +35,9 @@ def main() -> int:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=2,
+        # The proxy keeps its connections. One that is closed here, just as the proxy uses it again, would be a 503 in somebody's
+        # browser: they stay open as long as JupyterHub's own (Tornado's `idle_connection_timeout`).
+        timeout_keep_alive=3600,
     )
     return 0
 

@@ -1,5 +1,6 @@
 """Two processes of the service on one PostgreSQL: who waits at one is woken by what happens at the other, and nothing is done twice."""
 
+import http.client
 import http.server
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -236,6 +238,9 @@ def test_a_revocation_at_one_process_ends_a_session_once(place):
 
 def test_a_site_heard_by_one_process_is_not_lost_to_the_other_but_a_silent_one_is(place, later):
     one, two, url = place
+    kept = http.client.HTTPConnection(urlsplit(one.base).netloc, timeout=CLIENT)
+    assert read(kept, urlsplit(one.base).path + "health") == 200
+    kept.auto_open = False
     job = submit(one)
     # what is accepted is not handed out again, so that the next question waits
     for item in two.ask("north", "GET", "sites/self/work").json()["items"]:
@@ -247,12 +252,21 @@ def test_a_site_heard_by_one_process_is_not_lost_to_the_other_but_a_silent_one_i
     # south is never heard again: that it is lost says that the silence is over, while north's question still waits
     sites = until(lambda: _lost(one, job["id"]), "the silent site is lost", CLIENT)
     assert not asked.done()
+    assert read(kept, urlsplit(one.base).path + "health") == 200  # a connection of the proxy stays open, however long nobody asks
+    kept.close()
     assert sites["south"] == "lost"
     assert sites["north"] == "accepted"
     asked.result()
     with records.opened(url) as database:  # a process that loses its ear hears again, and looks
         database.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN cohortlab_bell'"))
     until(lambda: heard_by(url) == 2, "both listen again")
+
+
+def read(connection, path):
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 def _lost(service, job):
