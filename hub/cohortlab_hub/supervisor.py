@@ -9,15 +9,15 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
 from cohortlab.errors import CohortlabError
+from cohortlab_hub.sessions.isolate import ended_with_parent
 
 _ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -72,11 +72,9 @@ class Child:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> None:
         self.name, self.log = name, log
         log.parent.mkdir(parents=True, exist_ok=True)
-        if sys.platform == "linux":
-            command = [sys.executable, "-m", "cohortlab_hub.child", *command]
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
-                command,
+                [*ended_with_parent(), *command],
                 env=dict(environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -130,12 +128,31 @@ def stopping(children: list[Child], signals: Signals) -> Iterator[None]:
         stop(children[::-1], signals)
 
 
-def run_to_end(child: Child, signals: Signals) -> int:
-    """Wait for `child`; its exit code. When an end is asked for meanwhile it is interrupted first; raises `Interrupted`."""
-    while (code := child.code) is None:
-        signals.wait()
-        if signals.asked:
-            child.end(signal.SIGINT)
-            stop([child], signals, seconds=10.0)
+def run_to_end(works: Iterable[Iterator[Child]], signals: Signals, at_once: int = 1) -> None:
+    """Go through `works`, `at_once` side by side. A work gives a child that it has started, and goes on when that one has ended.
+
+    Raises what a work raises, and `Interrupted` when an end is asked for; children that still run are interrupted first.
+    """
+    more, children = iter(works), dict[Iterator[Child], Child]()
+
+    def go_on(work: Iterator[Child]) -> None:
+        child = next(work, None)
+        if child is None:
+            children.pop(work, None)
+        else:
+            children[work] = child
+
+    try:
+        while True:
+            for work in [work for work, child in children.items() if child.code is not None]:
+                go_on(work)
+            while len(children) < at_once and (begun := next(more, None)) is not None:
+                go_on(begun)
+            if not children:
+                return
+            signals.wait()
             signals.check()
-    return code
+    finally:
+        for child in children.values():
+            child.end(signal.SIGINT)
+        stop(list(children.values()), signals, seconds=10.0)
