@@ -60,8 +60,10 @@ status code                 when
 ====== ==================== =========================================================================================
 400    invalid-input        plane, index, level … outside the series, a parameter that is unknown or malformed
 401    unauthenticated      hub: no token, or one that is not valid any more
+403    unauthenticated      a session's server does not know who asks, such as one that was started again under an open page: whoever opens
+                            ``<base>cohortlab/signed-in`` goes through its sign-in
 403    refused              no grant, one that ended or was revoked, in words: at the hub, and of a session's leases (`hub.py`); not
-                            allowed by the grant's condition
+                            allowed by the grant's condition. ``meta`` of a session's lease that ended says ``Clear-Site-Data: "cache"``
 404    not-found            no such dataset or series here: never was, or is not mounted any more
 404    array-gone           ``_arrays``: the kernel that showed the array has ended, or let it go to make room: run the cell again
 409    integrity            the store is not what its signature says

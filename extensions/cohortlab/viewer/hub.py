@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx
@@ -30,6 +30,8 @@ OLDEST_SECONDS: Final = 40.0
 _TIMEOUT = 10.0
 _LAST_TIMEOUT = 3.0  # of the report when the server ends: it must not be kept from ending
 _ONCE_A = 2.0  # seconds between questions that fail
+
+_CLEAR = '"cache"'  # of what Clear-Site-Data knows: neither cookies nor what a page stored
 
 type Ask = Callable[[], Mapping[str, str]]
 """The session's datasets, each with why it may not be shown any more; "" when it may."""
@@ -94,6 +96,10 @@ class _Known:
     refusals: Mapping[str, str]
 
 
+class EndedError(RefusedError):
+    """What this session was given may not be shown any more."""
+
+
 class Leases:
     """Whether this session may still show a dataset. Safe to be used by several threads; see the module for when it asks."""
 
@@ -105,10 +111,15 @@ class Leases:
         self._asking = threading.Lock()
 
     def check(self, dataset: str) -> None:
-        """Raise `RefusedError`, in words, when the dataset may not be shown; `UnavailableError` when that is not known."""
-        reason = self._refusals().get(dataset, f"This session was not given {dataset}.")
+        """Raise `RefusedError`, in words, when the dataset may not be shown (`EndedError` when it could be before).
+
+        Raise `UnavailableError` when that is not known.
+        """
+        reason = self._refusals().get(dataset)
+        if reason is None:
+            raise RefusedError(f"This session was not given {dataset}.")
         if reason:
-            raise RefusedError(reason, hint="What is open here stays as it is until the session is stopped; nothing more is shown.")
+            raise EndedError(reason, hint="Nothing more of it is shown. The session goes on until it is stopped.")
 
     def shown(self) -> frozenset[str]:
         """The datasets that may be shown. Raises `UnavailableError`."""
@@ -156,8 +167,20 @@ def decided(leases: Leases | None, asked: Asked) -> frozenset[str] | Reply | Non
             if dataset != ARRAYS:
                 leases.check(dataset)
     except CohortlabError as error:
-        return problem(error)
+        return _refusal(asked, error)
     return None
+
+
+def _refusal(asked: Asked, error: CohortlabError) -> Reply:
+    """The error as a problem. With the description of a series whose lease ended the browser is told to empty its cache of this host.
+
+    Slices are cached for ever: what a person has seen would lie there on. The cache is emptied whole, as there is no way to name a part;
+    that costs downloads, no work, and so it is said only where a viewer asks once, not with each slice of a scroll.
+    """
+    reply = problem(error)
+    if isinstance(error, EndedError) and split(asked.path).kind == "meta":
+        return replace(reply, headers={**reply.headers, "Clear-Site-Data": _CLEAR})
+    return reply
 
 
 class Reports:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _READERS = 4
 _COUNT_MS = 60_000
 _NAME = "([^/]+)"
+_SIGNED_IN = '<!doctype html><html lang="en"><title>Signed in</title><p>You are signed in. You may close this tab.</p></html>'
 _HEADERS = ("if-none-match", "range")
 
 
@@ -58,6 +59,8 @@ class _ApiHandler(APIHandler):
             body = problem(error).body
         else:
             told = {"type": "about:blank", "title": HTTPStatus(status_code).phrase, "status": status_code}
+            if status_code == HTTPStatus.FORBIDDEN and self.current_user is None:
+                told["code"] = "unauthenticated"  # nobody that this server knows: not a refusal of what was asked for
             body = json.dumps(told).encode()
         self.set_header("Cache-Control", "no-store")
         self.finish(body, set_content_type="application/problem+json")
@@ -149,6 +152,22 @@ class UnknownHandler(_ApiHandler):
     get = post = put = patch = delete = prepare_unknown
 
 
+class SignedInHandler(JupyterHandler):
+    """``GET signed-in``: a page that says nothing but that one is signed in.
+
+    Who is not, goes to it by the redirects of the server's sign-in. Of use to a viewer whose page stayed open while its session was
+    started again: what the redirects set are the new session's cookies.
+    """
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Send the page."""
+        _ = self.xsrf_token  # sets its cookie where a person opened the page
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        await self.finish(_SIGNED_IN)
+
+
 class BundleHandler(JupyterHandler):
     """``GET static/{file}``: the browser bundles, which are public code; modules are imported without an XSRF header."""
 
@@ -208,6 +227,7 @@ def load(serverapp: Any) -> None:
             (url_path_join(base, "api/(datasets|series/.*)"), PixelHandler, shared | {"ready": ready}),
             (url_path_join(base, "api/tutorial"), TutorialHandler, shared),
             (url_path_join(base, "api/.*"), UnknownHandler, shared),
+            (url_path_join(base, "signed-in"), SignedInHandler),
             (url_path_join(base, "static", _NAME), BundleHandler),
         ],
     )

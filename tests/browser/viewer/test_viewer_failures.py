@@ -1,22 +1,27 @@
-"""What the viewer says when something goes wrong: a store that vanishes, a corrupt chunk, a server that ends, a revoked grant; 4 GiB."""
+"""What the viewer says when something goes wrong: a store that vanishes, a corrupt chunk, an ended session, a revoked grant; 4 GiB."""
 
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from jupyter_process import free_port, jupyter
+from person import Person
 from playwright.sync_api import expect
 from sample_store import DATASET
-from viewer_canvas import canvas_of, check_canvas, fresh, shows
+from viewer_canvas import after_frame, canvas_of, check_canvas, drag, fresh, shows
 from viewer_hub import grant, revoke
-from viewer_pages import open_series
+from viewer_pages import open_bare, open_series
 from viewer_stores import DEEP_SHAPE, VERSION, deep_values, huge_values, write_deep, write_huge
 
 from cohortlab.keys import load_key
 
 MINUTE = 60.0
 CHUNK = 16  # slices
+STATUS = """async ([url, cache]) => {
+  const token = decodeURIComponent(document.cookie.match(/_xsrf=([^;]*)/)[1]);
+  const answer = await fetch(url, { cache, mode: "same-origin", headers: { "X-XSRFToken": token } }).catch(() => null);
+  return answer && answer.status;
+}"""
 
 
 @pytest.fixture
@@ -88,18 +93,47 @@ def test_a_corrupt_chunk_is_said_and_other_slices_go_on(careless, server, apart,
     expect(alert).to_contain_text("cannot be read")
 
 
-def test_the_viewer_comes_back_with_its_server(careless, tmp_path, apart):
-    port = free_port()
-    with jupyter("jupyter_server", tmp_path, apart.environment(), port) as server:
-        page = open_series(careless, server, f"{DATASET}/{apart.ct}")
-        page.get_by_role("checkbox", name="Show Lesion").wait_for()
-        shows(page, "axial", 6)
-        fresh(page, "n")
+def test_the_viewer_comes_back_with_the_network(careless, server, apart):
+    page = open_series(careless, server, f"{DATASET}/{apart.ct}")
+    page.get_by_role("checkbox", name="Show Lesion").wait_for()
+    shows(page, "axial", 6)
+    fresh(page, "n")
+    careless.set_offline(True)
     page.keyboard.press("s")
     expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
-    with jupyter("jupyter_server", tmp_path, apart.environment(), port):
-        shows(page, "sagittal", 40)  # nobody pressed a button
-        check_canvas(page, "sagittal", 40)
+    careless.set_offline(False)
+    shows(page, "sagittal", 40)  # nobody pressed a button
+    check_canvas(page, "sagittal", 40)
+
+
+def marked(page):
+    """Draw a line, which is the person's own and saved nowhere; where it is."""
+    page.keyboard.press("d")
+    drag(page, (300, 300), (380, 360))
+    mark = page.locator(".viewer svg.marks path.line").first
+    mark.wait_for()
+    page.keyboard.press("Escape")
+    return mark.get_attribute("d")
+
+
+def test_the_viewer_comes_back_with_its_session(careless, lab):
+    page = open_series(careless, lab, f"{DATASET}/{lab.sample.ct}")
+    page.get_by_role("checkbox", name="Show Lesion").wait_for()
+    shows(page, "axial", 6)
+    fresh(page, "n")
+    line = marked(page)
+    with Person(lab.hub.address, "ana", lab.hub.password) as ana:
+        ana.stop()
+        page.keyboard.press("s")
+        expect(page.get_by_role("alert")).to_contain_text("Your session does not run")
+        assert canvas_of(page).max() == 0
+        ana.start()
+    shows(page, "sagittal", 40)  # nobody pressed a button
+    check_canvas(page, "sagittal", 40)
+    page.keyboard.press("a")
+    shows(page, "axial", 6)
+    assert page.locator(".viewer svg.marks path.line").first.get_attribute("d") == line
+    lab.state.update(careless.storage_state())  # the session's cookies are others now
 
 
 def peak(process: int) -> int:
@@ -136,11 +170,19 @@ def test_four_gigabytes_are_shown_in_bounded_memory(careless, server, mounted):
 
 def test_a_grant_that_is_revoked_while_one_scrolls_is_said(careless, lab):
     series = lab.single["leaving"]
+    asked: list[str] = []
+    careless.on("request", lambda request: asked.append(request.url))
     page = open_series(careless, lab, f"leaving/{series}")
+    # a page that the test does not intercept, and so has the browser's cache as people's pages do
+    other = careless.new_page()
+    other.goto(f"{lab.url}cohortlab/signed-in")
     page.locator(".viewer .stage > canvas").focus()
     shows(page, "axial", 48)
     page.keyboard.press("ArrowDown")
     shows(page, "axial", 49)
+    kept = next(url for url in asked if "/slice?" in url and "index=49" in url)
+    assert other.evaluate(STATUS, [kept, "default"]) == 200
+    assert other.evaluate(STATUS, [kept, "only-if-cached"]) == 200
     revoke(lab, "leaving", "the course is over")
     try:
         # the session goes on for its grace, its gateway does not
@@ -148,11 +190,25 @@ def test_a_grant_that_is_revoked_while_one_scrolls_is_said(careless, lab):
         while page.request.get(f"{lab.url}cohortlab/api/series/leaving/{series}/meta").status != 403:
             assert time.monotonic() < deadline, "the gateway still answers after a minute"
             page.wait_for_timeout(250)
-        page.keyboard.press("End")
         alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("was revoked")
-        expect(alert).to_contain_text("the course is over")
-        assert canvas_of(page).max() == 0  # no image under the words
+        while not alert.is_visible():  # slices that the viewer has: the series is asked for beside them, now and then
+            assert time.monotonic() < deadline, "the viewer still shows what it keeps"
+            page.keyboard.press("ArrowUp")
+            page.keyboard.press("ArrowDown")
+            page.wait_for_timeout(250)
+        for key in ("ArrowUp", "ArrowDown", "End", "c", "a"):
+            expect(alert).to_contain_text("was revoked")
+            expect(alert).to_contain_text("the course is over")
+            after_frame(page)
+            assert canvas_of(page).max() == 0, key  # no image under the words, also none that was seen before
+            page.keyboard.press(key)
+        # nor is it in the browser's cache, where who opens the viewer anew would find it
+        while other.evaluate(STATUS, [kept, "only-if-cached"]) == 200:
+            assert time.monotonic() < deadline, "the browser still keeps what was seen"
+            other.wait_for_timeout(250)
+        again = open_bare(careless, lab, f"(await import(bundles.viewer)).openSeries(place, 'leaving/{series}', false);")
+        expect(again.get_by_role("alert")).to_contain_text("the course is over")
+        assert again.locator("canvas").count() == 0
         others = page.request.get(f"{lab.url}cohortlab/api/datasets").json()["datasets"]
         assert DATASET in {one["id"] for one in others}
         assert "leaving" not in {one["id"] for one in others}

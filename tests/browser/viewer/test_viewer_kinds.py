@@ -71,6 +71,7 @@ def test_pet_lies_on_ct_in_three_planes(context, lab):
 
     # a circle turns the other two planes about the crosshair; straightened they are what they were
     after_frame(page)
+    page.locator(".mpr[data-drawn=sharp]").wait_for()  # with all pixels, as it is drawn when nothing moves
     before = canvas_of(page, ".mpr canvas.gl")
     circle = page.locator(".mpr .pane[data-view=axial] svg circle").first.bounding_box()
     x, y = circle["x"] + circle["width"] / 2, circle["y"] + circle["height"] / 2
@@ -84,6 +85,7 @@ def test_pet_lies_on_ct_in_three_planes(context, lab):
     assert np.abs(canvas_of(page, ".mpr canvas.gl") - before).max() > 40
     page.get_by_role("button", name="Straighten").click()
     after_frame(page)
+    page.locator(".mpr[data-drawn=sharp]").wait_for()
     assert (canvas_of(page, ".mpr canvas.gl") == before).mean() > 0.999
 
 

@@ -52,9 +52,20 @@ def test_without_the_server_extension_the_kernel_sends_the_pixels(careless, plai
     assert printed(page, 1) == "coronal 48"
 
 
-def test_an_array_that_the_server_has_not_comes_by_message(careless, lab):
-    write_notebook(lab.home / "away.ipynb", "import os\ndel os.environ['COHORTLAB_ARRAYS']", ARRAY)  # as of a kernel on another machine
-    page = open_notebook(careless, lab, "away.ipynb")
+@pytest.fixture(scope="module")
+def notebook(browser, lab):
+    """A notebook of the session, opened: one page and one kernel for the tests below."""
+    names = (f"published/{lab.single['published']}", f"{DATASET}/{lab.sample.ct}")
+    away = "import os\ndel os.environ['COHORTLAB_ARRAYS']"  # as of a kernel on another machine
+    write_notebook(lab.home / "mixed.ipynb", away, ARRAY, *(f"import cohortlab as cl\ncl.view('{name}')" for name in names))
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, storage_state=lab.state)
+    context.set_default_timeout(60_000)
+    yield open_notebook(context, lab, "mixed.ipynb")
+    context.close()
+
+
+def test_an_array_that_the_server_has_not_comes_by_message(notebook):
+    page = notebook
     for cell in (0, 1):
         run_cell(page, cell)
     shows(page, "z", 2)
@@ -68,18 +79,15 @@ def test_an_array_that_the_server_has_not_comes_by_message(careless, lab):
     assert not np.any((found > 10) & ~bright)
 
 
-def test_a_saved_notebook_keeps_a_picture_of_public_data_and_of_no_other(context, lab):
-    cells = [
-        f"import cohortlab as cl\ncl.view('{name}')" for name in (f"published/{lab.single['published']}", f"{DATASET}/{lab.sample.ct}")
-    ]
-    write_notebook(lab.home / "public.ipynb", *cells)
-    page = open_notebook(context, lab, "public.ipynb")
-    for cell in (0, 1):
-        run_cell(page, cell)
-        expect(page.locator(".jp-Notebook .jp-CodeCell").nth(cell).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"))
-    page.locator(".viewer").nth(1).wait_for()
+def test_a_saved_notebook_keeps_a_picture_of_public_data_and_of_no_other(notebook, lab):
+    page = notebook
+    for number in (2, 3):
+        run_cell(page, number)
+        cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"))
+        cell.locator(".viewer").wait_for()
     page.keyboard.press("Control+s")
     expect(page.locator(".jp-mod-dirty")).to_have_count(0)
-    first, second = (cell.outputs[0].data for cell in nbformat.read(lab.home / "public.ipynb", as_version=4).cells)
+    first, second = (cell.outputs[0].data for cell in nbformat.read(lab.home / "mixed.ipynb", as_version=4).cells[2:])
     assert "image/png" in first
     assert not [kind for kind in second if kind.startswith("image/")]

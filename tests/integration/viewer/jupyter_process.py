@@ -34,17 +34,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def jupyter(
-    module: str, folder: Path, environment: Mapping[str, str], port: int | None = None, arguments: Sequence[str] = ()
-) -> Iterator[Jupyter]:
-    """Run ``python -m module`` (jupyter_server or jupyterlab) with its home in `folder`, until the block ends.
-
-    With `port` it takes that one: a server that was there before is there again, and who was signed in still is. `arguments`: further ones.
-    """
+def jupyter(module: str, folder: Path, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> Iterator[Jupyter]:
+    """Run ``python -m module`` (jupyter_server or jupyterlab) with its home in `folder`, until the block ends. `arguments`: more."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     token = secrets.token_hex(16)
-    port = port or free_port()
+    port = free_port()
     log = folder / "jupyter.log"
     command = [
         *(sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),

@@ -68,8 +68,18 @@ def test_an_unchanged_slice_is_not_sent_again(client, viewer_sample):
     "path", ["datasets", "series/viewer-sample/ct/meta", "series/viewer-sample/ct/slice?plane=axial&index=0", "nothing"]
 )
 def test_nobody_is_answered_without_signing_in(server, path):
-    is_problem(httpx.get(server.url + API + path), 403)
-    is_problem(httpx.get(server.url + API + path, headers={"Authorization": "token wrong"}), 403)
+    for headers in ({}, {"Authorization": "token wrong"}):
+        assert is_problem(httpx.get(server.url + API + path, headers=headers), 403)["code"] == "unauthenticated"
+
+
+def test_the_way_to_a_page_that_says_no_more_than_that_leads_by_the_sign_in(server, browser_like):
+    page = f"{server.url}cohortlab/signed-in"
+    sent = httpx.get(page)
+    assert (sent.status_code, urlsplit(sent.headers["location"]).path) == (302, f"{BASE}login")
+    answer = browser_like.get(page).raise_for_status()
+    assert answer.headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
+    assert server.token not in answer.text
 
 
 def test_a_foreign_page_cannot_write_with_the_users_cookie(server, browser_like):

@@ -120,6 +120,16 @@ def test_each_request_is_decided(path, query, status):
     assert (answer.status if isinstance(answer, Reply) else answer) == status
 
 
+@pytest.mark.parametrize(
+    ("dataset", "what", "cleared"),
+    [("liver", "meta", '"cache"'), ("liver", "slice", None), ("brain", "meta", None), ("lungs", "meta", None)],
+)
+def test_where_a_lease_ended_the_browser_forgets_what_it_keeps(dataset, what, cleared):
+    leases = Service({"lungs": "", "liver": REVOKED}).leases()
+    answer = decided(leases, Asked("GET", f"series/{dataset}/ct-000000000000/{what}"))
+    assert (answer.headers.get("Clear-Site-Data") if isinstance(answer, Reply) else None) == cleared
+
+
 def test_only_what_may_be_shown_is_listed():
     assert decided(Service({"lungs": "", "liver": REVOKED}).leases(), Asked("GET", "datasets")) == {"lungs"}
     assert decided(None, Asked("GET", "datasets")) is None

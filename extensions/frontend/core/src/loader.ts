@@ -1,7 +1,9 @@
-// Brings metadata, slices and coarse volumes from the pixel gateway: cached, shared between askers, aborted when nobody waits.
+// Brings metadata, slices and coarse volumes from the pixel gateway: cached, shared between askers, aborted when nobody waits. What may
+// not be seen any more is forgotten.
 import { parseSlice, parseVolume, type SeriesMeta, type Slice, type Volume } from "./contract";
 import { createCache } from "./lru";
-import { checked, type Answer, type Query, type Transport } from "./transport";
+import { createPermits } from "./permits";
+import { checked, type Answer, type LoadError, type Query, type Transport } from "./transport";
 
 /** Which slice: `series` is "dataset/series", `index` counts in the level's own voxels. `on` lays a segmentation on an image. */
 export interface SliceAddress {
@@ -35,6 +37,13 @@ export interface Loader {
   volume(address: VolumeAddress, signal?: AbortSignal): Promise<Volume>;
   /** Fetch these, the first first; replaces what this asker still wanted to have prefetched. */
   prefetch(addresses: readonly SliceAddress[], asker?: object): void;
+  /**
+   * Resolves when the server said, lately, that the series may be seen; rejects with its words when it may not. Slices keep for ever in
+   * this cache and in the browser's: who shows one from there asks this beside it.
+   */
+  allowed(series: string): Promise<void>;
+  /** Told when a dataset may not be seen any more. All that is kept of it here is gone by then. Returns how to stop listening. */
+  onEnded(listener: (dataset: string, why: LoadError) => void): () => void;
   /** An address for an `<img>`; revoke it with `URL.revokeObjectURL` when it is a blob's. */
   picture(path: string, query: Query, signal: AbortSignal): Promise<string>;
   dispose(): void;
@@ -78,6 +87,12 @@ const NOTHING_SAID = {
   frame: null,
 } as const;
 
+/** Dataset and series of a path, or of a key that begins with one. */
+function seriesOf(path: string): readonly [string, string] {
+  const [, dataset = "", series = ""] = path.split("/");
+  return [decodeURIComponent(dataset), decodeURIComponent(series)];
+}
+
 interface Running {
   promise: Promise<Slice | Volume>;
   waiting: number;
@@ -89,7 +104,24 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
   const running = new Map<string, Running>();
   const prefetching = new Map<object, AbortController>();
 
+  const permits = createPermits((series) => describe(series, new AbortController().signal), forget);
+
   const keyOf = (path: string, query: Query): string => `${path}?${JSON.stringify(query)}`;
+
+  async function describe(series: string, signal: AbortSignal): Promise<SeriesMeta> {
+    const answer = checked(await transport.get(`${seriesPath(series)}/meta`, {}, signal));
+    return { ...NOTHING_SAID, ...(JSON.parse(new TextDecoder().decode(answer.body)) as SeriesMeta) };
+  }
+
+  /** Nothing of the dataset stays here, nor comes. */
+  function forget(dataset: string, why: LoadError): void {
+    const belongs = (key: string): boolean => seriesOf(key)[0] === dataset;
+    cache.drop(belongs);
+    for (const [key, { abort }] of [...running].filter(([key]) => belongs(key))) {
+      running.delete(key);
+      abort.abort(why); // who waits for it is told
+    }
+  }
 
   function begun<T extends Slice | Volume>(key: string, path: string, query: Query, parse: (answer: Answer) => T): Running {
     const known = running.get(key);
@@ -97,7 +129,12 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
     const abort = new AbortController();
     const promise = (async () => {
       try {
-        const found = parse(checked(await transport.get(path, query, abort.signal)));
+        const [dataset, series] = seriesOf(path);
+        // the browser keeps what was seen: where the server said no, it is asked before that is taken
+        if (permits.ended(dataset)) await permits.allowed(`${dataset}/${series}`);
+        const answer = await transport.get(path, query, abort.signal);
+        abort.signal.throwIfAborted();
+        const found = permits.heard(`${dataset}/${series}`, () => parse(checked(answer)));
         cache.set(key, found, found.values.byteLength);
         return found;
       } finally {
@@ -152,9 +189,10 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
   return {
     transport,
     async meta(series, signal) {
-      const answer = checked(await transport.get(`${seriesPath(series)}/meta`, {}, signal ?? new AbortController().signal));
-      return { ...NOTHING_SAID, ...(JSON.parse(new TextDecoder().decode(answer.body)) as SeriesMeta) };
+      return permits.told(series, describe(series, signal ?? new AbortController().signal));
     },
+    allowed: (series) => permits.allowed(series),
+    onEnded: (listener) => permits.onEnded(listener),
     cached: (address) => cache.get(keyOf(`${seriesPath(address.series)}/slice`, sliceQuery(address))) as Slice | undefined,
     slice,
     volume: (address, signal) => shared(`${seriesPath(address.series)}/volume`, volumeQuery(address), pixels(parseVolume), signal),
@@ -177,9 +215,13 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
       for (let worker = 0; worker < AT_ONCE; worker += 1) void run();
     },
     async picture(path, query, signal) {
+      const [dataset, series] = seriesOf(path);
+      await permits.allowed(`${dataset}/${series}`);
+      signal.throwIfAborted();
       const direct = transport.address(path, query);
       if (direct !== null) return direct;
-      const answer = checked(await transport.get(path, query, signal));
+      const reply = await transport.get(path, query, signal);
+      const answer = permits.heard(`${dataset}/${series}`, () => checked(reply));
       return URL.createObjectURL(new Blob([answer.body], { type: answer.header("content-type") ?? "image/webp" }));
     },
     dispose() {
@@ -188,6 +230,7 @@ export function createLoader({ transport, cacheBytes }: LoaderOptions): Loader {
       for (const entry of running.values()) entry.abort.abort();
       running.clear();
       cache.clear();
+      permits.dispose();
     },
   };
 }

@@ -4,6 +4,8 @@ export interface Cache<T> {
   get(key: string): T | undefined;
   has(key: string): boolean;
   set(key: string, value: T, bytes: number): void;
+  /** Forget all keys that `which` names. */
+  drop(which: (key: string) => boolean): void;
   clear(): void;
   readonly bytes: number;
 }
@@ -11,7 +13,7 @@ export interface Cache<T> {
 export function createCache<T>(limit: number): Cache<T> {
   const entries = new Map<string, { value: T; bytes: number }>(); // in the order of use
   let total = 0;
-  const drop = (key: string): void => {
+  const remove = (key: string): void => {
     total -= entries.get(key)?.bytes ?? 0;
     entries.delete(key);
   };
@@ -25,13 +27,16 @@ export function createCache<T>(limit: number): Cache<T> {
     },
     has: (key) => entries.has(key),
     set(key, value, bytes) {
-      drop(key);
+      remove(key);
       entries.set(key, { value, bytes });
       total += bytes;
       for (const oldest of entries.keys()) {
         if (total <= limit || oldest === key) break;
-        drop(oldest);
+        remove(oldest);
       }
+    },
+    drop(which) {
+      for (const key of [...entries.keys()].filter(which)) remove(key);
     },
     clear() {
       entries.clear();

@@ -16,6 +16,8 @@ export interface Shown {
   label: Slice | null;
   loading: boolean;
   problem: string;
+  /** Whether the problem is that the server does not know (any more) who asks. */
+  signedOut: boolean;
   /** Whether the viewer asks again by itself. */
   recovering: boolean;
 }
@@ -37,6 +39,7 @@ export interface Session {
 const COARSE_BYTES = 2 ** 20; // of a whole volume that is brought beside the slices
 const LATE = 150; // ms without the exact slice until a coarse one is asked for
 const DRAWN = 250; // ms after the first image until what nobody sees yet is asked for
+const FINE = { signedOut: false, recovering: false } as const;
 const AHEAD = 12;
 const BEHIND = 4;
 const FIRST_PAUSE = 700; // ms until the first retry by itself; doubled each time
@@ -88,7 +91,7 @@ export function createSession(
   label: SeriesMeta | null,
   voxelsPerPixel = 1,
 ): Session {
-  let shown: Shown = { image: null, exact: false, level: 0, label: null, loading: true, problem: "", recovering: false };
+  let shown: Shown = { image: null, exact: false, level: 0, label: null, loading: true, problem: "", ...FINE };
   let current = new AbortController();
   let direction = 1;
   let level = levelFor(meta, planeOf(meta, store.get().plane), voxelsPerPixel);
@@ -99,6 +102,8 @@ export function createSession(
   let late: ReturnType<typeof setTimeout> | undefined;
   let rest: ReturnType<typeof setTimeout> | undefined; // until neighbours are asked for
   let drawn = false;
+  let refused = false; // when it was asked last
+  const series = `${meta.dataset}/${meta.series}`;
   const life = new AbortController();
   const coarse = new Map<number, Volume>(); // by frame
   const asked = new Set<number>();
@@ -115,7 +120,7 @@ export function createSession(
     const shape = meta.levels[wanted] ?? meta.shape;
     const at = indexInLevel(index, lengthAlong(meta.shape, plane.axis, meta.dims), lengthAlong(shape, plane.axis, meta.dims));
     return {
-      series: `${meta.dataset}/${meta.series}`,
+      series,
       version: meta.version,
       plane: plane.name,
       index: at,
@@ -126,7 +131,7 @@ export function createSession(
 
   function labelAt(state: ViewState, index: number): SliceAddress | null {
     if (over === null) return null;
-    const on = { series: `${meta.dataset}/${meta.series}`, version: meta.version };
+    const on = { series, version: meta.version };
     return { series: `${over.dataset}/${over.series}`, version: over.version, plane: state.plane, index, level, frame: 0, on };
   }
 
@@ -156,7 +161,7 @@ export function createSession(
     if (at === null || asked.has(state.frame)) return;
     asked.add(state.frame);
     const { frame } = state;
-    loader.volume({ series: `${meta.dataset}/${meta.series}`, version: meta.version, level: at, frame }, life.signal).then(
+    loader.volume({ series, version: meta.version, level: at, frame }, life.signal).then(
       (volume) => {
         coarse.set(frame, volume);
         const now = store.get();
@@ -196,10 +201,11 @@ export function createSession(
     const { signal } = current;
     const exact = imageAt(state, state.index, level);
     const above = labelAt(state, state.index);
+    loader.allowed(series).catch(() => undefined); // that it may not be seen any more is heard by `onEnded`
     const image = loader.cached(exact);
     const labels = above === null ? null : (loader.cached(above) ?? null);
     if (image !== undefined && (above === null || labels !== null)) {
-      show({ image: ready(state, exact, image), exact: true, level, label: labels, loading: false, problem: "", recovering: false });
+      show({ image: ready(state, exact, image), exact: true, level, label: labels, loading: false, problem: "", ...FINE });
     } else {
       show({ loading: true, exact: false, ...standIn(state) });
       const wanted = Promise.all([loader.slice(exact, signal), above === null ? null : loader.slice(above, signal)]);
@@ -218,7 +224,7 @@ export function createSession(
           label: over,
           loading: false,
           problem: "",
-          recovering: false,
+          ...FINE,
         });
       } catch (error) {
         if (signal.aborted) return;
@@ -235,10 +241,16 @@ export function createSession(
   /** Say what is wrong; where the server only is not there, ask again after growing pauses. */
   function fail(error: LoadError | TypeError): void {
     const recovering = error instanceof LoadError && error.passing;
-    show({ image: null, label: null, exact: false, loading: false, problem: error.message, recovering });
+    const signedOut = error instanceof LoadError && error.signedOut;
+    refused = error instanceof LoadError && error.refused;
+    show({ image: null, label: null, exact: false, loading: false, problem: error.message, signedOut, recovering });
     if (!recovering) return;
     timer = setTimeout(() => void load(store.get()), pause);
     pause = Math.min(pause * 2, LONGEST_PAUSE);
+  }
+
+  function again(): void {
+    if (!life.signal.aborted) void load(store.get());
   }
 
   function neighbours(state: ViewState): SliceAddress[] {
@@ -254,6 +266,15 @@ export function createSession(
     return [...next, ...along].filter((address) => address !== null);
   }
 
+  /** The dataset may not be seen any more: nothing of it stays here. */
+  const unheard = loader.onEnded((dataset, why) => {
+    if (dataset !== meta.dataset && dataset !== over?.dataset) return;
+    current.abort();
+    for (const one of [timer, late, rest]) clearTimeout(one);
+    coarse.clear();
+    asked.clear();
+    fail(why);
+  });
   const unsubscribe = store.subscribe((state, before) => {
     if (state.plane === before.plane && state.index === before.index && state.frame === before.frame) return;
     if (state.plane !== before.plane) {
@@ -286,9 +307,12 @@ export function createSession(
     onChange: (listener) => void listeners.add(listener),
     retry() {
       pause = FIRST_PAUSE;
-      void load(store.get());
+      if (!refused) again();
+      // a refusal is believed for some seconds, but not when a person asks
+      else loader.meta(series, life.signal).then(again, again);
     },
     dispose() {
+      unheard();
       unsubscribe();
       for (const one of [timer, late, rest]) clearTimeout(one);
       current.abort();

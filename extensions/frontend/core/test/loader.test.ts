@@ -159,6 +159,77 @@ describe("loader", () => {
     await expect(asked).rejects.toMatchObject(expected);
   });
 
+  it("is let in again once when the server does not know who asks", async () => {
+    hold = true;
+    const loader = createLoader({ transport: httpTransport({ api: `${base}cohortlab/api/`, page: `${base}cohortlab/signed-in` }) });
+    const described = loader.meta("lungs/ct-1");
+    (await request(1)).response.end("{}");
+    await described;
+    await loader.allowed("lungs/ct-1");
+    held = [];
+    const asked = loader.slice(at(1));
+    const unknown = async (count: number): Promise<void> => {
+      const { response } = await request(count);
+      response.writeHead(403, { "Content-Type": "application/problem+json" });
+      response.end(JSON.stringify({ title: "Forbidden", code: "unauthenticated" }));
+    };
+    await unknown(1);
+    const door = await request(2);
+    expect(door.url.pathname).toBe("/user/someone/cohortlab/signed-in");
+    door.response.end();
+    answer(await request(3));
+    await expect(asked).resolves.toMatchObject({ rows: 2 });
+    for (const index of [2, 3]) {
+      const other = loader.slice(at(index));
+      await unknown(held.length + 1);
+      if (index === 2) {
+        (await request(5)).response.end(); // lets nobody in, and is not tried again at once
+        await unknown(6);
+      }
+      await expect(other).rejects.toMatchObject({ signedOut: true, passing: true });
+    }
+    expect(held).toHaveLength(7);
+    const allowed = loader.allowed("lungs/ct-1"); // that slices may be seen is asked anew
+    expect((await request(8)).url.pathname).toMatch(/meta$/);
+    held[7]?.response.end("{}");
+    await allowed;
+  });
+
+  it("forgets what may not be seen any more, and asks before it takes anything of it again", async () => {
+    const loader = make();
+    const why: string[] = [];
+    loader.onEnded((dataset, { message }) => why.push(`${dataset}: ${message}`));
+    await loader.slice(at(1));
+    await loader.slice({ ...at(1), series: "liver/ct-1" });
+    hold = true;
+    const over = [2, 3].map((index) => expect(loader.slice(at(index))).rejects.toThrow("It was revoked."));
+    const { response } = await request(4);
+    const refuse = (response: ServerResponse): void => {
+      response.writeHead(403, { "Content-Type": "application/problem+json" });
+      response.end(JSON.stringify({ detail: "It was revoked.", code: "refused" }));
+    };
+    refuse(response);
+    await Promise.all(over); // also who was not answered yet
+    const cleared = await request(5); // its answer makes the browser forget too
+    expect(cleared.url.pathname).toMatch(/meta$/);
+    refuse(cleared.response);
+    await cleared.gone;
+    expect(why).toEqual(["lungs: It was revoked."]);
+    expect(loader.cached(at(1))).toBeUndefined();
+    expect(loader.cached({ ...at(1), series: "liver/ct-1" })).toBeDefined();
+    await expect(loader.slice(at(1))).rejects.toThrow("It was revoked.");
+    await expect(loader.picture("series/lungs/ct-1/thumbnail", {}, new AbortController().signal)).rejects.toThrow("It was revoked.");
+    expect(held).toHaveLength(5);
+    const described = loader.meta("lungs/ct-1"); // as a person does who tries again
+    const { url, response: yes } = await request(6);
+    expect(url.pathname).toMatch(/meta$/);
+    yes.end("{}");
+    await described;
+    hold = false;
+    await expect(loader.slice(at(1))).resolves.toMatchObject({ rows: 2 });
+    expect(why).toHaveLength(1);
+  });
+
   it("refuses an answer that is not what its headers say", async () => {
     hold = true;
     const asked = make().slice(at(1));

@@ -13,6 +13,7 @@ function manual() {
   const waiting = new Map<string, { resolve(slice: Slice): void; reject(error: Error): void }>();
   const prefetched: SliceAddress[][] = [];
   let coarse: (volume: Volume) => void = () => undefined;
+  let end: (dataset: string, why: LoadError) => void = () => undefined;
   const key = (address: SliceAddress) => `${address.plane} ${String(address.index)} ${String(address.level)}${address.on ? " on" : ""}`;
   const loader: Loader = {
     transport: httpTransport({ api: "http://loopback/" }),
@@ -22,6 +23,11 @@ function manual() {
       }),
     picture: () => Promise.reject(new Error("not asked for here")),
     meta: () => Promise.reject(new Error("not asked for here")),
+    allowed: () => Promise.resolve(),
+    onEnded: (listener) => {
+      end = listener;
+      return () => undefined;
+    },
     cached: () => undefined,
     slice: (address, signal) =>
       new Promise((resolve, reject) => {
@@ -37,6 +43,9 @@ function manual() {
     loader,
     waiting,
     prefetched,
+    end: (dataset: string, why: LoadError) => {
+      end(dataset, why);
+    },
     coarse: (volume: Volume) => {
       coarse(volume);
     },
@@ -219,9 +228,40 @@ describe("session", () => {
     await settled();
     expect(session.shown()).toMatchObject({ image: null, loading: false, problem: "The grant has ended.", recovering: false });
     session.retry();
+    await settled(); // the series is asked for first: a refusal is believed for a while, but not when a person asks
     waiting.get("axial 20 0")?.resolve(made(20));
     await settled();
     expect(session.shown()).toMatchObject({ image: made(20), problem: "" });
+  });
+
+  it("shows nothing more when the dataset may not be seen any more, also no stand-in that it has", async () => {
+    const { loader, waiting, coarse, end } = manual();
+    const meta = sample();
+    const store = createStore(initialState(meta));
+    const session = createSession(loader, store, meta, null);
+    waiting.get("axial 20 0")?.resolve(made(20));
+    await settled();
+    await later(250);
+    coarse({ shape: [10, 1, 1], samples: 1, values: new Int16Array(10) });
+    await settled();
+    end("another", new LoadError("Over.", 403, "refused"));
+    expect(session.shown()).toMatchObject({ image: made(20), problem: "" });
+    end(meta.dataset, new LoadError("Over.", 403, "refused"));
+    expect(session.shown()).toMatchObject({ image: null, label: null, problem: "Over.", recovering: false });
+    store.set({ ...store.get(), index: 4 });
+    expect(session.shown().image).toBeNull();
+  });
+
+  it("asks on by itself when the server does not know who asks, and says so", async () => {
+    const { loader, waiting } = manual();
+    const session = createSession(loader, createStore(initialState(sample())), sample(), null);
+    waiting.get("axial 20 0")?.reject(new LoadError("You are signed out.", 403, "unauthenticated"));
+    await settled();
+    expect(session.shown()).toMatchObject({ image: null, signedOut: true, recovering: true });
+    await later(1000);
+    waiting.get("axial 20 0")?.resolve(made(20));
+    await settled();
+    expect(session.shown()).toMatchObject({ image: made(20), signedOut: false, problem: "" });
   });
 });
 

@@ -195,10 +195,18 @@ function mount(el: HTMLElement, model: Model, loader: Loader): () => void {
   model.on("change:items", again);
   model.on("change:size", again);
   model.on("change:selected", ask);
+  const unheard = loader.onEnded((dataset) => {
+    for (const [series, made] of [...cells].filter(([series]) => series.startsWith(`${dataset}/`))) {
+      made.remove();
+      cells.delete(series);
+    }
+    ask();
+  });
   const room = new ResizeObserver(ask);
   room.observe(seen);
   return () => {
     life.abort();
+    unheard();
     room.disconnect();
     cancelAnimationFrame(asked);
     model.off("change:items", again);

@@ -56,7 +56,7 @@ async function patiently(
       if (!(error instanceof LoadError)) throw error;
       if (signal.aborted) return null;
       if (other !== undefined && loader === first && elsewhere(error)) loader = other();
-      else await say(el, error.message, error.passing, signal);
+      else await say(el, error, signal, loader.transport.signIn);
     }
   }
 }

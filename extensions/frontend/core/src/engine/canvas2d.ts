@@ -156,7 +156,7 @@ export function createCanvas2d(canvas: HTMLCanvasElement): Engine | null {
   // by the processor, also where a graphics driver would take the canvas: drivers find the voxel under a pixel less exactly
   const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   if (context === null) return null;
-  const sheets = { image: createSheet(), label: createSheet() };
+  let sheets = { image: createSheet(), label: createSheet() };
   const names = new WeakMap<Slice, number>(); // so that a slice is toned once a window, not once a frame
   let named = 0;
   let colors = colorTable(new Map());
@@ -211,6 +211,8 @@ export function createCanvas2d(canvas: HTMLCanvasElement): Engine | null {
       context.fillStyle = "#000";
       context.fillRect(0, 0, width, height);
       const { image, label, smooth } = scene;
+      // nor does a sheet keep what was shown
+      if (image === null && sheets.image.holds + sheets.label.holds !== "") sheets = { image: createSheet(), label: createSheet() };
       const part = image === null ? null : partShown(image, width, height);
       if (image === null || part === null) return;
       const how = { table: colors, opacity: scene.opacity, outline: scene.outline };

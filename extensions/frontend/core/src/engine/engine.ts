@@ -24,7 +24,7 @@ export interface Scene {
 }
 
 export interface Engine {
-  /** Draw the scene over `width` x `height` device pixels. */
+  /** Draw the scene over `width` x `height` device pixels. Without an image nothing stays of the one before. */
   draw(scene: Scene, width: number, height: number): void;
   /** The colours (0 to 255) of segment numbers, others keep the default ones; and the numbers that are not shown. */
   setColors(colors: ReadonlyMap<number, Color>, hidden: readonly number[]): void;

@@ -79,7 +79,13 @@ function engineOn(gl: WebGL2RenderingContext, canvas: HTMLCanvasElement): Engine
       gl.viewport(0, 0, width, height);
       gl.clearColor(0, 0, 0, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
-      if (scene.image === null) return;
+      if (scene.image === null) {
+        for (const unit of [IMAGE_UNIT, LABEL_UNIT]) {
+          gl.deleteTexture(textures.get(unit)?.texture ?? null);
+          textures.delete(unit);
+        }
+        return;
+      }
       const { kind } = formatOf(gl, scene.image.slice);
       const program = programs.get(kind) ?? compileProgram(gl, fragment(kind));
       programs.set(kind, program);

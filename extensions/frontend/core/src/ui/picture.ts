@@ -66,6 +66,7 @@ export function createPicture(canvas: HTMLElement, loader: Loader, meta: SeriesM
       const before = address;
       try {
         address = await loader.picture(`${seriesPath(`${meta.dataset}/${meta.series}`)}/slice`, query, life.signal);
+        if (wanted === null) break; // nothing is to be shown now
         element.src = address;
         await element.decode();
       } catch {
@@ -82,6 +83,11 @@ export function createPicture(canvas: HTMLElement, loader: Loader, meta: SeriesM
   return {
     draw(state, { image, exact, level }, placement) {
       element.hidden = image === null || !exact;
+      if (image === null) {
+        wanted = null;
+        delete element.dataset["picture"];
+        element.removeAttribute("src");
+      }
       if (image === null || !exact) return;
       element.style.width = `${String(image.columns)}px`;
       element.style.height = `${String(image.rows)}px`;

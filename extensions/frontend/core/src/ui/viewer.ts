@@ -250,7 +250,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   }
 
   function write(state: ViewState): void {
-    const { loading, problem, exact, recovering } = session.shown();
+    const { loading, problem, exact, recovering, signedOut } = session.shown();
     const { stage } = view;
     stage.element.classList.toggle("busy", loading || recovering);
     stage.element.dataset["tool"] = state.tool;
@@ -258,6 +258,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     const wrong = (picture === null ? surface.problem : "") || problem;
     stage.message.hidden = wrong === "";
     stage.problem.textContent = wrong;
+    stage.retry.textContent = signedOut && loader.transport.signIn !== undefined ? "Sign in" : "Try again";
     stage.retry.hidden = picture === null && surface.problem !== "";
     view.rail.undo.disabled = !history.canUndo;
     view.rail.redo.disabled = !history.canRedo;
@@ -290,11 +291,14 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     history.redo()?.redo();
     draw.ask();
   };
+  function closePlanes(): void {
+    planes?.();
+    planes = null;
+    view.bar.buttons.mpr.setAttribute("aria-pressed", "false");
+  }
   async function togglePlanes(): Promise<void> {
-    if (planes !== null) {
-      planes();
-      planes = null;
-    } else if (options.openPlanes !== undefined) {
+    if (planes !== null) closePlanes();
+    else if (options.openPlanes !== undefined) {
       const place = h("div", { class: "planes" });
       view.stage.element.append(place);
       const close = await options.openPlanes(place, label);
@@ -351,6 +355,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   click(view.rail.undo, undo);
   click(view.rail.redo, redo);
   click(view.stage.retry, () => {
+    if (session.shown().signedOut) loader.transport.signIn?.();
     session.retry();
   });
   view.bar.preset.addEventListener(
@@ -435,7 +440,10 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
     draw.ask();
   });
   size.observe(view.stage.element);
-  const unsubscribe = [store.subscribe(draw.ask), brush.subscribe(draw.ask)];
+  const ended = loader.onEnded((dataset) => {
+    if (dataset === meta.dataset || dataset === label?.dataset) closePlanes(); // they keep whole volumes
+  });
+  const unsubscribe = [store.subscribe(draw.ask), brush.subscribe(draw.ask), ended];
   session.onChange(draw.ask);
   const narrow = (): boolean => view.root.getBoundingClientRect().width < WIDE;
   view.side.hidden = (options.label === null && store.get().marks.length === 0) || narrow();

@@ -8,8 +8,8 @@ const byModel = new WeakMap<Model, Loader>();
 /** The page's loader; with a model, the one that asks its kernel. */
 export function loaderFor(model?: Model): Loader {
   if (model === undefined) {
-    const api = (): string => new URL(`${basePath()}cohortlab/api/`, location.href).href;
-    shared ??= createLoader({ transport: httpTransport({ api: api(), xsrf: () => xsrfToken() }) });
+    const at = (path: string): string => new URL(`${basePath()}cohortlab/${path}`, location.href).href;
+    shared ??= createLoader({ transport: httpTransport({ api: at("api/"), page: at("signed-in"), xsrf: () => xsrfToken() }) });
     return shared;
   }
   const known = byModel.get(model);

@@ -116,6 +116,7 @@ function run(
     moved();
   }
   function moved(): void {
+    loader.allowed(`${meta.dataset}/${meta.series}`).catch(() => undefined); // where it may not be seen any more, the viewer closes us
     clearTimeout(rest);
     rest = !slow
       ? undefined

@@ -42,8 +42,9 @@ function tileSource({ loader, meta }: SlideOptions): OpenSeadragon.TileSource {
       const abort = new AbortController();
       running.set(job, abort);
       const asked = Object.fromEntries(new URLSearchParams(job.src.split("?")[1]));
-      loader.transport
-        .get(path, asked, abort.signal)
+      loader
+        .allowed(`${meta.dataset}/${meta.series}`)
+        .then(() => loader.transport.get(path, asked, abort.signal))
         .then((answer) => {
           const { body } = checked(answer);
           job.finish(new Blob([body], { type: "image/webp" }), undefined as never, "rasterBlob");
@@ -99,6 +100,7 @@ export function openSlide(el: HTMLElement, options: SlideOptions): () => void {
     const length = rulerLength(perPixel);
     part(".ruler").style.width = `${String(length / perPixel)}px`;
     part(".ruler span").textContent = length >= 1000 ? `${String(length / 1000)} mm` : `${String(length)} µm`;
+    options.loader.allowed(`${meta.dataset}/${meta.series}`).catch(() => undefined); // `onEnded` says it
     part(".status").textContent = `${(zoom * 100).toPrecision(3)} % · ${String(full)} pixels wide`;
   };
   viewer.addHandler("update-viewport", update);
@@ -112,7 +114,15 @@ export function openSlide(el: HTMLElement, options: SlideOptions): () => void {
   viewer.addHandler("tile-loaded", () => {
     part(".wrong").hidden = true;
   });
+  const unheard = options.loader.onEnded((dataset, why) => {
+    if (dataset !== meta.dataset) return;
+    viewer.close(); // with the tiles that it keeps
+    delete root.dataset["shown"];
+    part(".wrong").hidden = false;
+    part(".wrong").textContent = why.message;
+  });
   return () => {
+    unheard();
     viewer.destroy();
     shadow.replaceChildren();
   };
