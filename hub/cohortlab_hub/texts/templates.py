@@ -5,7 +5,7 @@ learns from `static_url`, which every page of JupyterHub has and which is a meth
 drawn for no request is given `language`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, pass_context
@@ -53,9 +53,10 @@ def _shown(context: Context, failure: Any) -> str:
 
 
 def _moment(when: datetime | None) -> str:
-    """A time as an element that the page's script writes in the reader's own zone; without it, UTC."""
+    """A time as an element that the page's script writes in the reader's own zone; without it, UTC, as which one without a zone counts."""
     if when is None:
         return ""
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)  # JupyterHub's own have none
     made: str = Markup('<time datetime="{}">{}</time>').format(when.isoformat(), f"{when:%Y-%m-%d %H:%M} UTC")
     return made
 

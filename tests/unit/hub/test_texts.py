@@ -2,6 +2,7 @@
 
 import re
 import string
+from datetime import UTC, datetime
 
 import message_sources as sources
 import pytest
@@ -140,3 +141,11 @@ def test_a_template_escapes_what_it_is_given_and_counts():
         .many("One session runs, starts or waits.", "%(count)s sessions run, start or wait.", 3)
         .startswith("%(count)s sesiones")
     )
+
+
+@pytest.mark.parametrize("zone", [None, UTC])
+def test_a_time_without_a_zone_is_jupyterhubs_own_and_utc(zone):
+    drawn = Environment(autoescape=True, extensions=[Texts]).from_string("{{ when | moment }}")
+    when = datetime(2026, 3, 1, 12, tzinfo=zone)
+    assert drawn.render(when=when) == '<time datetime="2026-03-01T12:00:00+00:00">2026-03-01 12:00 UTC</time>'
+    assert drawn.render(when=None) == ""
