@@ -136,6 +136,30 @@ def test_the_viewer_comes_back_with_its_session(careless, lab):
     lab.state.update(careless.storage_state())  # the session's cookies are others now
 
 
+def test_who_is_signed_out_signs_in_beside_the_viewer(careless, lab):
+    page = open_series(careless, lab, f"{DATASET}/{lab.sample.ct}")
+    page.get_by_role("checkbox", name="Show Lesion").wait_for()
+    shows(page, "axial", 6)
+    fresh(page, "n")
+    line = marked(page)
+    careless.clear_cookies()
+    page.keyboard.press("s")
+    expect(page.get_by_role("alert")).to_contain_text("You are signed out")
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Sign in").click()
+    form = opened.value
+    form.locator("#username_input").fill("ana")
+    form.locator("#password_input").fill(lab.hub.password)
+    with form.expect_event("close"):  # when the viewer is let in
+        form.locator("#login_submit").click()
+    shows(page, "sagittal", 40)
+    check_canvas(page, "sagittal", 40)
+    page.keyboard.press("a")
+    shows(page, "axial", 6)
+    assert page.locator(".viewer svg.marks path.line").first.get_attribute("d") == line
+    assert len(page.context.pages) == 1
+
+
 def peak(process: int) -> int:
     """Bytes of memory that a process has had at most."""
     (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM:")]

@@ -357,6 +357,7 @@ export function mountViewer(host: HTMLElement, options: ViewerOptions): Viewer {
   click(view.stage.retry, () => {
     if (session.shown().signedOut) loader.transport.signIn?.();
     session.retry();
+    view.stage.canvas.focus({ preventScroll: true }); // the button goes, and with it would the keys
   });
   view.bar.preset.addEventListener(
     "change",
