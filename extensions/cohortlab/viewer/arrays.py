@@ -214,7 +214,8 @@ class Register:
     most: int = MOST_BYTES
     owned: Path = field(init=False)
     _sizes: dict[str, int] = field(init=False, default_factory=dict)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    # Entered again by its own thread where the garbage collector, in the middle of `add`, ends a viewer that lets its array go.
+    _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         if not private(self.folder):
@@ -283,7 +284,7 @@ class Register:
         for oldest in list(self._sizes):
             if held + size <= most:
                 break
-            held -= self._sizes[oldest]
+            held -= self._sizes.get(oldest, 0)
             self._remove(oldest)
 
     def _remove(self, series: str) -> None:
@@ -329,7 +330,7 @@ def slab_depth(shape: tuple[int, ...], itemsize: int) -> int:
 
 _register: Register | None = None
 _own: Path | None = None
-_making = threading.Lock()
+_making = threading.RLock()  # entered again as a register's lock is
 
 
 def register() -> Register:

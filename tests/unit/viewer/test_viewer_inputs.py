@@ -402,6 +402,24 @@ def test_the_oldest_arrays_make_room_and_one_that_is_too_large_is_refused(monkey
     assert refused.value.hint
 
 
+@pytest.mark.timeout(30)
+def test_a_viewer_that_ends_while_an_array_is_written_lets_its_own_go(monkeypatch):
+    """The garbage collector may end one at any moment, in the thread that writes."""
+    register = arrays.register()
+    first = show(given(VALUES))
+    write = arrays._write
+
+    def ended_meanwhile(*given):
+        register.release(first)
+        write(*given)
+
+    monkeypatch.setattr(arrays, "_write", ended_meanwhile)
+    second = show(given(VALUES))
+    assert Arrays(register.folder).series(second).attributes.shape == VALUES.shape
+    with pytest.raises(ArrayGoneError):
+        Arrays(register.folder).series(first)
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
