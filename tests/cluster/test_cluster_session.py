@@ -16,6 +16,7 @@ from surroundings import pod_spec, ready_when
 
 import chromium
 
+FRESH_LAB = f"{ADDRESS}user/ana/lab?reset"  # JupyterLab with its launcher, whatever was open before
 MILLISECONDS = PATIENCE * 1000
 expect.set_options(timeout=MILLISECONDS)
 
@@ -83,6 +84,7 @@ def test_a_person_signs_in_starts_looks_and_stops(bench, person, page):
     page.get_by_label("Small").check()
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/user/ana/lab**")
+    page.goto(FRESH_LAB)
     page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
     expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first).to_be_attached()
     assert all(name in run_cell(page, "import cohortlab as cl\nprint(sorted(d.id for d in cl.datasets()))") for name in DATASETS)
@@ -117,7 +119,7 @@ def bring_into_view(page: Page, wanted: Locator) -> None:
 def test_the_tutorial_runs_with_three_hospitals(person, page):
     person("ana").start()
     sign_in(page, "ana")
-    page.goto(f"{ADDRESS}user/ana/lab")
+    page.goto(FRESH_LAB)
     page.locator(".jp-LauncherCard", has_text="First steps").click()
     expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first).to_be_attached()
     page.get_by_role("menuitem", name="Run", exact=True).click()
