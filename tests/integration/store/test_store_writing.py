@@ -21,7 +21,7 @@ WRITER = Path(__file__).with_name("writer_process.py")
 
 def start(root, key_file, series=3, slices=60, prefix=()):
     command = [*prefix, sys.executable, str(WRITER), str(root), str(key_file), str(series), str(slices)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pipesize=4096)  # see writer_process
 
 
 def wait_for(process, word, count=1):
@@ -152,7 +152,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(key_file):
         f"find /mnt -type f; {sys.executable} {WRITER} /mnt {key_file} 1 4; echo exit $?; ls -A /mnt/killed"
     )
     done = subprocess.run([*prefix, "sh", "-c", script], capture_output=True, text=True, check=False, timeout=120)
-    lines = [line for line in done.stdout.splitlines() if line != "slice"]
+    lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip() not in {"slice", ""}]
     assert lines[0] == "begun"
     assert lines[1].startswith("storage: ")
     assert "no space left on device" in lines[1]

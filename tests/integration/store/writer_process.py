@@ -1,4 +1,8 @@
-"""Writes a store as a process of its own, for tests that kill, interrupt or starve it. Prints a line for each slice."""
+"""Writes a store as a process of its own, for tests that kill, interrupt or starve it. Prints a line for each slice.
+
+Each line fills a pipe of the smallest size, so that the writer waits for its reader: what is done to it at a line hits it near there,
+however late the reader wakes up.
+"""
 
 import sys
 from pathlib import Path
@@ -16,7 +20,7 @@ FIELDS = ManifestFields(title="Killed", deidentification={}, gate="test", verdic
 
 
 def say(word: str) -> None:
-    sys.stdout.write(word + "\n")
+    sys.stdout.write(f"{word:4095}\n")
     sys.stdout.flush()
 
 
@@ -37,7 +41,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    say("finished")
+    for word in ("finished", "", "", ""):  # it waits at its end too
+        say(word)
     return 0
 
 
